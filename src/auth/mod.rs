@@ -1,0 +1,1 @@
+//! Credentials on a request; secrets and their redaction.

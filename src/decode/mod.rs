@@ -1,0 +1,1 @@
+//! Bytes to values: encodings, JSON, paths. No I/O.

@@ -1,0 +1,1 @@
+//! The one pipeline that every request takes, and what each failure means.

@@ -1,0 +1,29 @@
+//! apl: one API connector for C, C++, Go and everything that can call C.
+//!
+//! The product is the C library (`include/apl.h`); this crate is its inside. Calls flow one way:
+//!
+//! ```text
+//! ffi → connector → exchange → (request, auth) → transport
+//! ```
+//!
+//! * [`ffi`]: the C ABI and nothing else.
+//! * [`connector`]: what a caller can ask for.
+//! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
+//! * [`request`]: one request: template, params, headers, body. No I/O.
+//! * [`exchange`]: the one pipeline that every request takes, and what each failure means.
+//! * [`auth`]: credentials on a request; secrets and their redaction.
+//! * [`transport`]: sockets, TLS, the pool, the body reader; the only room that knows ureq.
+//! * [`decode`]: bytes to values: encodings, JSON, paths. No I/O.
+//! * [`response`], [`error`], [`log`]: the ground floor.
+
+pub mod auth;
+pub mod config;
+pub mod connector;
+pub mod decode;
+pub mod error;
+pub mod exchange;
+pub mod ffi;
+pub mod log;
+pub mod request;
+pub mod response;
+pub mod transport;

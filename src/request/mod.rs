@@ -1,0 +1,1 @@
+//! One request: template, params, headers, body. No I/O.

@@ -1,0 +1,174 @@
+//! An answer: its head as it came, its body, and what is known about how it came.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
+
+use crate::error::Attempt;
+
+/// The head of an answer: the bytes as they came, and where its fields lie in them.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The status code, 100 to 599.
+    pub status: u16,
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor_version: u8,
+    bytes: Box<[u8]>,
+    fields: Box<[Field]>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: Range<u32>,
+    value: Range<u32>,
+}
+
+impl Head {
+    /// A head whose fields are `(name, value)` ranges of `bytes`, in the order of the wire.
+    pub fn new(
+        status: u16,
+        minor_version: u8,
+        bytes: Box<[u8]>,
+        fields: impl Iterator<Item = (Range<u32>, Range<u32>)>,
+    ) -> Head {
+        let fields = fields.map(|(name, value)| Field { name, value }).collect();
+        Head { status, minor_version, bytes, fields }
+    }
+
+    /// All fields in the order of the wire, names as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let at = |r: &Range<u32>| &self.bytes[r.start as usize..r.end as usize];
+        self.fields.iter().map(move |f| (at(&f.name), at(&f.value)))
+    }
+
+    /// Every value of a field; the name's case does not matter.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
+    }
+
+    /// The first value of a field.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
+    }
+}
+
+/// The field list of `meta.headers`: `[[name, value], …]`, bytes that are not UTF-8 replaced.
+impl Serialize for Head {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.fields.len()))?;
+        for (name, value) in self.iter() {
+            list.serialize_element(&(String::from_utf8_lossy(name), String::from_utf8_lossy(value)))?;
+        }
+        list.end()
+    }
+}
+
+/// Milliseconds spent in each part of the last attempt.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Timings {
+    /// Name resolution; absent when no name was resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<f64>,
+    /// TCP connect; absent on a reused connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<f64>,
+    /// TLS handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<f64>,
+    /// From the request's first byte to the answer's head.
+    pub head: f64,
+    /// The body.
+    pub body: f64,
+    /// The whole call.
+    pub total: f64,
+}
+
+/// How an answer came: the JSON of `apl_response_meta`.
+#[derive(Clone, Debug, Default)]
+pub struct Meta {
+    /// The final URL, redacted.
+    pub url: String,
+    /// Is the end of the body certain? False for a close-delimited body on plain HTTP.
+    pub length_known: bool,
+    /// Every attempt.
+    pub attempts: Vec<Attempt>,
+    /// Milliseconds.
+    pub timings: Timings,
+    /// The peer's address.
+    pub remote_addr: Option<std::net::SocketAddr>,
+    /// Did the connection come from the pool?
+    pub reused: bool,
+    /// What the caller should know although nothing failed.
+    pub warnings: Vec<String>,
+}
+
+/// A finished answer.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// Status and fields.
+    pub head: Head,
+    /// How it came.
+    pub meta: Meta,
+    body: Vec<u8>,
+    data: Range<usize>,
+}
+
+impl Response {
+    /// An answer whose body is all of `body`.
+    pub fn new(head: Head, meta: Meta, body: Vec<u8>) -> Response {
+        let all = 0..body.len();
+        Response::with_data(head, meta, body, all)
+    }
+
+    /// An answer whose body is `data`, a range of `buffer`. The byte behind it becomes NUL, which is what C
+    /// callers are promised; nothing behind it is kept.
+    pub fn with_data(head: Head, meta: Meta, mut buffer: Vec<u8>, data: Range<usize>) -> Response {
+        buffer.truncate(data.end);
+        buffer.push(0);
+        Response { head, meta, body: buffer, data }
+    }
+
+    /// The body. The byte behind it is NUL.
+    pub fn body(&self) -> &[u8] {
+        &self.body[self.data.clone()]
+    }
+
+    /// The JSON text of `apl_response_meta`.
+    pub fn meta_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            #[serde(skip_serializing_if = "str::is_empty")]
+            url: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            http_version: Option<&'static str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            status: Option<u16>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            headers: Option<&'a Head>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            length_known: Option<bool>,
+            attempts: &'a [Attempt],
+            timings: &'a Timings,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            remote_addr: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reused: Option<bool>,
+            warnings: &'a [String],
+        }
+        let answered = self.head.status != 0;
+        let json = Json {
+            url: &self.meta.url,
+            http_version: answered.then(|| if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
+            status: answered.then_some(self.head.status),
+            headers: answered.then_some(&self.head),
+            length_known: answered.then_some(self.meta.length_known),
+            attempts: &self.meta.attempts,
+            timings: &self.meta.timings,
+            remote_addr: self.meta.remote_addr.map(|a| a.to_string()),
+            reused: answered.then_some(self.meta.reused),
+            warnings: &self.meta.warnings,
+        };
+        serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())
+    }
+}
