@@ -1,0 +1,234 @@
+//! The one body reader: by length, by chunks or to the end of the connection; under the call's limits.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Shared;
+use super::call::Call;
+use super::chunked::{Chunked, Next};
+use super::connection::Connection;
+use super::fail::Fail;
+use super::framing::Framing;
+
+/// Memory that is set aside at once for a body whose length the server names.
+const ALLOCATE: u64 = 1 << 20;
+
+#[derive(Debug)]
+enum State {
+    Length(u64),
+    Chunked(Chunked),
+    Close,
+    Done,
+}
+
+/// The body of an answer. Whole, its connection goes back to the pool; dropped before, the connection is
+/// closed.
+#[derive(Debug)]
+pub struct Body {
+    connection: Option<Box<Connection>>,
+    call: Arc<Call>,
+    shared: Arc<Shared>,
+    state: State,
+    received: u64,
+    reusable: bool,
+    length_known: bool,
+}
+
+impl Body {
+    pub(super) fn new(
+        connection: Box<Connection>,
+        call: Arc<Call>,
+        shared: Arc<Shared>,
+        framing: Framing,
+        reusable: bool,
+    ) -> Body {
+        let length_known = framing != Framing::Close || connection.is_tls();
+        let state = match framing {
+            Framing::Length(n) => State::Length(n),
+            Framing::Chunked => State::Chunked(Chunked::new()),
+            Framing::Close => State::Close,
+        };
+        let mut body =
+            Body { connection: Some(connection), call, shared, state, received: 0, reusable, length_known };
+        if matches!(body.state, State::Length(0)) {
+            body.finish();
+        }
+        body
+    }
+
+    /// Is the end certain? Not where a plain connection's end is the body's end.
+    pub fn length_known(&self) -> bool {
+        self.length_known
+    }
+
+    /// The length that is still to come, where the server named it.
+    pub fn length(&self) -> Option<u64> {
+        match self.state {
+            State::Length(n) => Some(n),
+            State::Done => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The next piece, as it lies in the connection's buffer. `None`: the body is complete.
+    pub fn next_piece(&mut self) -> Result<Option<&[u8]>, Fail> {
+        match self.advance() {
+            Ok(Some(range)) => Ok(self.connection.as_ref().map(|c| c.taken(range))),
+            Ok(None) => Ok(None),
+            Err(fail) => Err(self.abandon(fail)),
+        }
+    }
+
+    /// The whole body; room for one more byte is left behind it.
+    pub fn read_all(&mut self) -> Result<Vec<u8>, Fail> {
+        let mut whole = Vec::new();
+        match self.read_into(&mut whole) {
+            Ok(()) => Ok(whole),
+            Err(fail) => Err(self.abandon(fail)),
+        }
+    }
+
+    /// At most `limit` bytes of the body; a longer one is left unread and its connection closed.
+    pub fn read_some(&mut self, limit: usize) -> Result<Vec<u8>, Fail> {
+        let mut some = Vec::new();
+        while some.len() < limit {
+            match self.next_piece()? {
+                Some(piece) => some.extend_from_slice(&piece[..piece.len().min(limit - some.len())]),
+                None => break,
+            }
+        }
+        Ok(some)
+    }
+
+    fn read_into(&mut self, whole: &mut Vec<u8>) -> Result<(), Fail> {
+        if let State::Length(length) = self.state {
+            let max = self.call.limits.max_body;
+            if length > max {
+                return Err(too_large(max));
+            }
+            whole.reserve_exact(length.min(ALLOCATE) as usize + 1);
+        }
+        while let Some(range) = self.advance()? {
+            if let Some(connection) = &self.connection {
+                whole.extend_from_slice(connection.taken(range));
+            }
+            self.read_direct(whole)?;
+        }
+        Ok(())
+    }
+
+    /// The rest of a body of known length goes straight into its place.
+    fn read_direct(&mut self, whole: &mut Vec<u8>) -> Result<(), Fail> {
+        let (State::Length(left), Some(connection)) = (&mut self.state, &mut self.connection) else {
+            return Ok(());
+        };
+        while *left > 0 && connection.input().is_empty() {
+            let at = whole.len();
+            let room = (*left).min(ALLOCATE) as usize;
+            whole.resize(at + room, 0);
+            let got = connection.read(&self.call, self.call.idling(), &mut whole[at..]).map_err(cut);
+            whole.truncate(at + *got.as_ref().unwrap_or(&0));
+            let got = got? as u64;
+            if got == 0 {
+                return Err(ended(self.received, Some(*left)));
+            }
+            *left -= got;
+            self.received += got;
+        }
+        if *left == 0 {
+            self.finish();
+        }
+        Ok(())
+    }
+
+    /// Where the next piece lies. `None`: complete.
+    fn advance(&mut self) -> Result<Option<Range<usize>>, Fail> {
+        loop {
+            if matches!(self.state, State::Length(0)) {
+                self.finish();
+            }
+            let Some(connection) = &mut self.connection else { return Ok(None) };
+            let have = connection.input().len();
+            let range = match &mut self.state {
+                State::Done => return Ok(None),
+                State::Length(left) if have > 0 => {
+                    let n = (*left).min(have as u64) as usize;
+                    *left -= n as u64;
+                    Some(connection.take(n))
+                }
+                State::Close if have > 0 => Some(connection.take(have)),
+                State::Chunked(decoder) if have > 0 => match decoder.next(connection.input())? {
+                    Next::Data { skip, len } => {
+                        connection.take(skip);
+                        Some(connection.take(len))
+                    }
+                    Next::More { skip } => {
+                        connection.take(skip);
+                        None
+                    }
+                    Next::Done { skip } => {
+                        connection.take(skip);
+                        self.finish();
+                        return Ok(None);
+                    }
+                },
+                _ => None,
+            };
+            if let Some(range) = range {
+                self.received += range.len() as u64;
+                let max = self.call.limits.max_body;
+                if self.received > max {
+                    return Err(too_large(max));
+                }
+                // Complete or not, the piece lies in the connection's buffer: it stays until the next look.
+                return Ok(Some(range));
+            }
+            let got = connection.fill(&self.call, self.call.idling()).map_err(cut)?;
+            match &self.state {
+                _ if got > 0 => {}
+                State::Close => {
+                    self.finish();
+                    return Ok(None);
+                }
+                State::Length(left) => return Err(ended(self.received, Some(*left))),
+                _ => return Err(ended(self.received, None)),
+            }
+        }
+    }
+
+    /// The connection goes back to the pool, where it may.
+    fn finish(&mut self) {
+        self.state = State::Done;
+        let Some(mut connection) = self.connection.take() else { return };
+        let clean = connection.end();
+        // After the release of the socket: a cancel before it has shut the socket down.
+        if clean && self.reusable && self.call.check_cancelled().is_ok() {
+            self.shared.put(connection);
+        }
+    }
+
+    fn abandon(&mut self, fail: Fail) -> Fail {
+        self.connection = None;
+        self.state = State::Done;
+        fail
+    }
+}
+
+fn too_large(max: u64) -> Fail {
+    Fail::TooLarge(format!("a body of more than {max} bytes (limits.max_body)").into())
+}
+
+fn ended(received: u64, missing: Option<u64>) -> Fail {
+    Fail::truncated(match missing {
+        Some(n) => format!("the connection ended after {received} bytes of its body, {n} are missing"),
+        None => format!("the connection ended after {received} bytes of its body, before the last chunk"),
+    })
+}
+
+/// A connection that fails within a body has cut it.
+fn cut(fail: Fail) -> Fail {
+    match fail {
+        Fail::Socket(e) => Fail::truncated(format!("the connection failed within its body: {e}")),
+        fail => fail,
+    }
+}

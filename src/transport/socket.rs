@@ -1,0 +1,194 @@
+//! A TCP socket under a call's limits: it never waits longer, and a cancel wakes it.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+};
+
+use super::call::{Call, Patience};
+use super::fail::Fail;
+use super::token::Registration;
+
+/// Elsewhere than on Linux a shut-down socket does not wake every wait, so waits are cut into pieces.
+const TICK: Option<Duration> =
+    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(100)) };
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    // Dropped before the socket is closed, so that a late cancel cannot meet another socket of this number.
+    registration: Option<Registration>,
+    fd: OwnedFd,
+    /// The kernel's receive timeout, milliseconds; 0 = none was set yet.
+    kernel_timeout: u64,
+    pub peer: SocketAddr,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it.
+    All,
+    /// The peer has stopped reading; so many bytes were taken.
+    Refused(usize),
+    /// No room now; so many bytes were taken.
+    Full(usize),
+}
+
+impl Socket {
+    /// Starts a connect that does not block. `true`: already connected.
+    pub fn start(call: &Call, peer: SocketAddr) -> Result<(Socket, bool), Fail> {
+        let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = socket_with(family, SocketType::STREAM, flags, None)
+            .map_err(|e| Fail::System("opening a socket", e))?;
+        let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
+        socket.attach(call);
+        // After the registration: a cancel before it is seen here, one after it wakes the socket.
+        call.check_cancelled()?;
+        match connect(&socket.fd, &peer) {
+            Ok(()) => Ok((socket, true)),
+            Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+            Err(e) => Err(Fail::Connect(format!("{peer}: {e}"), Some(e))),
+        }
+    }
+
+    /// One end of a socket pair, to wait on.
+    pub fn waiting(call: &Call, fd: OwnedFd) -> Socket {
+        let peer = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
+        socket.attach(call);
+        socket
+    }
+
+    /// After the connect: blocking reads (with the kernel's timeout), and no delay for small packets.
+    pub fn finish_connect(&self) -> Result<(), Fail> {
+        let os = |e| Fail::System("setting up a socket", e);
+        rustix::io::ioctl_fionbio(&self.fd, false).map_err(os)?;
+        sockopt::set_tcp_nodelay(&self.fd, true).map_err(os)
+    }
+
+    /// The result of a connect that was pending.
+    pub fn connect_result(&self) -> Result<(), Errno> {
+        sockopt::socket_error(&self.fd).and_then(|r| r)
+    }
+
+    /// Belongs to this call from now on: its cancel wakes the socket.
+    pub fn attach(&mut self, call: &Call) {
+        self.registration = call.token.as_ref().map(|t| t.register(self.fd.as_raw_fd() as u32));
+    }
+
+    /// Belongs to no call any more.
+    pub fn detach(&mut self) {
+        self.registration = None;
+    }
+
+    /// Waits for the first bytes and takes them. `Ok(0)`: the peer closed in good order.
+    pub fn recv(&mut self, call: &Call, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
+        loop {
+            if let Some(left) = call.left(patience)? {
+                self.set_kernel_timeout(left)?;
+            } else if let Some(tick) = TICK {
+                self.set_kernel_timeout(tick)?;
+            }
+            let got = recv(&self.fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n);
+            // A cancelled socket reads like a closed one: the flag decides, end of file included.
+            call.check_cancelled()?;
+            match got {
+                Ok(n) => return Ok(n),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(e) => return Err(Fail::Socket(e)),
+            }
+        }
+    }
+
+    /// What is there now. `None`: nothing.
+    pub fn recv_now(&self, buf: &mut [u8]) -> Result<Option<usize>, Errno> {
+        loop {
+            match recv(&self.fd, &mut *buf, RecvFlags::DONTWAIT) {
+                Ok((n, _)) => return Ok(Some(n)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Is the peer silent and the connection open?
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [0u8];
+        matches!(recv(&self.fd, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Err(Errno::AGAIN))
+    }
+
+    /// Sends what fits now.
+    pub fn send_now(&self, data: &[u8]) -> Result<Written, Fail> {
+        let mut sent = 0;
+        while sent < data.len() {
+            match send(&self.fd, &data[sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(n) => sent += n,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Written::Full(sent)),
+                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Written::Refused(sent)),
+                Err(e) => return Err(Fail::Socket(e)),
+            }
+        }
+        Ok(Written::All)
+    }
+
+    /// Waits until there is room to send, or, where `or_input`, something to read. `true`: something to read.
+    pub fn wait_for_room(&self, call: &Call, patience: Patience, or_input: bool) -> Result<bool, Fail> {
+        let mut events = PollFlags::OUT;
+        events.set(PollFlags::IN, or_input);
+        loop {
+            let left = call.left(patience)?;
+            let mut fds = [PollFd::new(&self.fd, events)];
+            wait(&mut fds, left)?;
+            call.check_cancelled()?;
+            let seen = fds[0].revents();
+            if seen.intersects(PollFlags::IN) {
+                return Ok(true);
+            }
+            if !seen.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The kernel's timeout only wakes us; the clock decides. So it is left alone while it is short enough to
+    /// be in time and long enough not to spin: no system call in the steady state.
+    fn set_kernel_timeout(&mut self, left: Duration) -> Result<(), Fail> {
+        let left = (left.as_micros().div_ceil(1000) as u64).max(1);
+        let now = self.kernel_timeout;
+        if now != 0 && now <= left && (now >= 1000 || now * 4 >= left) {
+            return Ok(());
+        }
+        let timeout = 1u64 << left.ilog2().min(22);
+        sockopt::set_socket_timeout(&self.fd, Timeout::Recv, Some(Duration::from_millis(timeout)))
+            .map_err(|e| Fail::System("setting a socket's timeout", e))?;
+        self.kernel_timeout = timeout;
+        Ok(())
+    }
+}
+
+/// Polls for at most `left`; an interrupted wait is a wait that is over.
+pub(super) fn wait(fds: &mut [PollFd<'_>], left: Option<Duration>) -> Result<(), Fail> {
+    let left = match (left, TICK) {
+        (Some(l), Some(t)) => Some(l.min(t)),
+        (l, t) => l.or(t),
+    };
+    let left = left.map(|l| Timespec { tv_sec: l.as_secs() as _, tv_nsec: l.subsec_nanos() as _ });
+    match poll(fds, left.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(e) => Err(Fail::System("waiting for a socket", e)),
+    }
+}
+
+/// A poll entry for a socket that is connecting.
+pub(super) fn connecting(socket: &Socket) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(socket.fd.as_fd(), PollFlags::OUT)
+}
