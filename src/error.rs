@@ -125,7 +125,7 @@ pub struct Attempt {
     /// 1 for the first.
     pub n: u32,
     /// The URL, redacted.
-    pub url: String,
+    pub url: Arc<str>,
     /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -158,7 +158,7 @@ pub struct Detail {
     /// The endpoint's name.
     pub endpoint: Option<String>,
     /// The request's URL, redacted.
-    pub url: Option<String>,
+    pub url: Option<Arc<str>>,
     /// The request's method.
     pub method: Option<String>,
     /// True where the method may be repeated without harm (RFC 9110 9.2.2), or an Idempotency-Key says so.

@@ -1,6 +1,7 @@
 //! An answer: its head as it came, its body, and what is known about how it came.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -88,7 +89,7 @@ pub struct Timings {
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The final URL, redacted.
-    pub url: String,
+    pub url: Arc<str>,
     /// Is the end of the body certain? False for a close-delimited body on plain HTTP.
     pub length_known: bool,
     /// Every attempt.

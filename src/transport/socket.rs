@@ -80,7 +80,7 @@ impl Socket {
 
     /// Belongs to this call from now on: its cancel wakes the socket.
     pub fn attach(&mut self, call: &Call) {
-        self.registration = call.token.as_ref().map(|t| t.register(self.fd.as_raw_fd() as u32));
+        self.registration = call.token.as_ref().map(|t| Registration::new(t, self.fd.as_raw_fd() as u32));
     }
 
     /// Belongs to no call any more.

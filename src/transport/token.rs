@@ -50,23 +50,6 @@ impl Token {
         }
     }
 
-    /// Notes a socket's number, so that a cancel wakes it. The caller looks at the flag afterwards.
-    pub(super) fn register(self: &Arc<Self>, fd: u32) -> Registration {
-        let value = u64::from(fd) + 1;
-        let mut block = &self.first;
-        let mut at = 0;
-        loop {
-            for slot in &block.slots {
-                if slot.load(SeqCst) == 0 && slot.compare_exchange(0, value, SeqCst, SeqCst).is_ok() {
-                    fence(SeqCst);
-                    return Registration { token: self.clone(), slot: at };
-                }
-                at += 1;
-            }
-            block = block.next.get_or_init(Box::default);
-        }
-    }
-
     fn slot(&self, at: usize) -> Option<&AtomicU64> {
         let mut block = &self.first;
         for _ in 0..at / SLOTS {
@@ -95,6 +78,25 @@ pub(super) struct Registration {
     slot: usize,
 }
 
+impl Registration {
+    /// Notes a socket's number, so that a cancel wakes it. The caller looks at the flag afterwards.
+    pub(super) fn new(token: &Arc<Token>, fd: u32) -> Registration {
+        let value = u64::from(fd) + 1;
+        let mut block = &token.first;
+        let mut at = 0;
+        loop {
+            for slot in &block.slots {
+                if slot.load(SeqCst) == 0 && slot.compare_exchange(0, value, SeqCst, SeqCst).is_ok() {
+                    fence(SeqCst);
+                    return Registration { token: token.clone(), slot: at };
+                }
+                at += 1;
+            }
+            block = block.next.get_or_init(Box::default);
+        }
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         let Some(slot) = self.token.slot(self.slot) else { return };
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn more_sockets_than_one_block_holds_are_registered_and_released() {
         let token = Arc::new(Token::new());
-        let registered: Vec<_> = (0..11).map(|fd| token.register(1_000_000 + fd)).collect();
+        let registered: Vec<_> = (0..11).map(|fd| Registration::new(&token, 1_000_000 + fd)).collect();
         let used = |t: &Token| (0..12).filter(|i| t.slot(*i).is_some_and(|s| s.load(SeqCst) != 0)).count();
         assert_eq!(used(&token), 11);
         drop(registered);

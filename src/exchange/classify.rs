@@ -1,0 +1,135 @@
+//! What a failure means: status, category, and whether the request reached the server.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Kind, Sent};
+use crate::response::Head;
+use crate::transport::{Fail, Failure};
+
+/// A transport's failure as an error; the caller adds where it happened.
+pub(super) fn transport_failure(failure: &Failure) -> Error {
+    let kind = match &failure.fail {
+        Fail::Cancelled => Kind::Cancelled,
+        Fail::Timeout(_) => Kind::Timeout,
+        Fail::Resolve(_) => Kind::Dns,
+        Fail::Connect(..) => Kind::Connect,
+        Fail::Tls(_) => Kind::Tls,
+        Fail::Closed | Fail::Socket(_) | Fail::System(..) => Kind::Io,
+        Fail::Truncated(_) => Kind::Truncated,
+        Fail::Protocol(_) => Kind::Protocol,
+        Fail::TooLarge(_) => Kind::TooLarge,
+        Fail::Source(_) => Kind::File,
+        Fail::Internal(_) => Kind::Internal,
+    };
+    let mut error = Error::new(kind, failure.fail.to_string());
+    error.sent = failure.sent;
+    error.errno = failure.fail.errno();
+    error
+}
+
+/// A status that is a failure, as an error.
+pub(super) fn refused(head: &Head, body: &[u8]) -> Error {
+    let status = head.status;
+    let kind = match status {
+        401 | 403 => Kind::Auth,
+        429 => Kind::RateLimited,
+        301 | 302 | 303 | 307 | 308 => Kind::Redirect,
+        _ => Kind::HttpStatus,
+    };
+    let mut message = format!("the server answered {status}");
+    if kind == Kind::Redirect {
+        let to = head.get("location").map(String::from_utf8_lossy).unwrap_or(Cow::Borrowed("nowhere"));
+        message += &format!(", a redirect to {}, which was not followed", shorten(&to));
+    } else if let Some(title) = problem(body) {
+        message += &format!(": {}", shorten(&title));
+    }
+    let mut error = Error::new(kind, message);
+    error.sent = Sent::Yes;
+    error.http_status = Some(status);
+    error.retry_after = retry_after(head, SystemTime::now());
+    error
+}
+
+/// What the body says in words: RFC 9457's title and detail, or what most APIs call them.
+fn problem(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        title: Option<String>,
+        detail: Option<String>,
+        message: Option<String>,
+        error: Option<serde_json::Value>,
+    }
+    let problem: Problem = serde_json::from_slice(body).ok()?;
+    let error = || match problem.error {
+        Some(serde_json::Value::String(text)) => Some(text),
+        Some(serde_json::Value::Object(o)) => o.get("message")?.as_str().map(String::from),
+        _ => None,
+    };
+    match (problem.title, problem.detail) {
+        (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
+        (title, detail) => title.or(detail).or(problem.message).or_else(error),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// The server's wish to be left alone: `retry-after-ms`, or Retry-After as seconds or a date (RFC 9110 10.2.3).
+/// What is neither is no wish.
+pub(super) fn retry_after(head: &Head, now: SystemTime) -> Option<Duration> {
+    let text = |name| head.get(name).and_then(|v| std::str::from_utf8(v).ok()).map(str::trim);
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u64>().ok()).flatten();
+    if let Some(ms) = text("retry-after-ms").and_then(digits) {
+        return Some(Duration::from_millis(ms));
+    }
+    let value = text("retry-after")?;
+    if let Some(seconds) = digits(value) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn head(name: &str, value: &str) -> Head {
+        let bytes = format!("{name}{value}");
+        let (n, all) = (name.len() as u32, bytes.len() as u32);
+        Head::new(429, 1, bytes.into_bytes().into(), [(0..n, n..all)].into_iter())
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_else_nothing() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let of = |v: &str| retry_after(&head("Retry-After", v), now);
+        assert_eq!(of("5"), Some(Duration::from_secs(5)));
+        assert_eq!(of("0"), Some(Duration::ZERO));
+        assert_eq!(of("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(of("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        for nothing in ["-1", "²", "soon", "", "1.5"] {
+            assert_eq!(of(nothing), None, "{nothing}");
+        }
+        assert_eq!(retry_after(&head("retry-after-ms", "250"), now), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn an_answers_own_words_are_in_the_message() {
+        let head = head("x", "y");
+        let said = |body: &str| refused(&head, body.as_bytes()).message.clone();
+        assert!(said(r#"{"title": "Too many", "detail": "slow down"}"#).ends_with(": Too many: slow down"));
+        assert!(said(r#"{"error": {"message": "no\nquota"}}"#).ends_with(": no quota"));
+        assert_eq!(said("<html>"), "the server answered 429");
+    }
+}
