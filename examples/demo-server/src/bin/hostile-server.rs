@@ -110,10 +110,13 @@ fn serve(stream: &TcpStream, arrivals: &Arrivals) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader)? {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-        if let Some(key) = query.split('&').find_map(|pair| pair.strip_prefix("key=")) {
-            arrivals.add(key);
-        }
         let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+        let key = query.split('&').find_map(|pair| pair.strip_prefix("key="));
+        let arrived = || key.into_iter().for_each(|key| arrivals.add(key));
+        // Where the body is what hangs, a request has arrived when its head is answered.
+        if !matches!(first, "hang-body" | "drip") {
+            arrived();
+        }
         match first {
             "echo" => json(stream, "200 OK", "", &echo(&request))?,
             "numbers" => json(stream, "200 OK", "", NUMBERS)?,
@@ -141,10 +144,12 @@ fn serve(stream: &TcpStream, arrivals: &Arrivals) -> io::Result<()> {
             "hang-head" => return until_closed(&mut reader),
             "hang-body" => {
                 raw(stream, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n[1, 2, ")?;
+                arrived();
                 return until_closed(&mut reader);
             }
             "drip" => {
                 raw(stream, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                arrived();
                 loop {
                     raw(stream, b"1\r\n \r\n")?;
                     std::thread::sleep(Duration::from_millis(50));
