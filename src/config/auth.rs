@@ -1,0 +1,276 @@
+//! The keys of `auth`, one type per scheme.
+
+use serde::Deserialize;
+
+use super::secret::Secret;
+use super::values::RawJson;
+
+/// How requests are authenticated.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(tag = "type"))]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    #[serde(skip_deserializing)]
+    #[cfg_attr(test, schemars(skip))]
+    Absent,
+    /// Not at all.
+    None(NoAuth),
+    /// A key in a header, a query parameter or a cookie.
+    ApiKey(ApiKey),
+    /// `Authorization: Bearer <token>`.
+    Bearer(Bearer),
+    /// User name and password.
+    Basic(UserPassword),
+    /// User name and password, by digest.
+    Digest(UserPassword),
+    /// OAuth 2.0 client credentials.
+    #[serde(alias = "oauth2_client_credentials")]
+    Oauth2(Box<Oauth2>),
+    /// OAuth 2.0 with a refresh token.
+    Oauth2Refresh(Box<Oauth2>),
+    /// OAuth 2.0 authorization code with PKCE.
+    Oauth2Pkce(Box<Pkce>),
+    /// OAuth 2.0 device authorization.
+    Oauth2DeviceFlow(Box<DeviceFlow>),
+    /// AWS Signature Version 4.
+    Sigv4(Box<Sigv4>),
+}
+
+/// `none` has no keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NoAuth {}
+
+/// Where an API key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPlace {
+    /// A header.
+    Header,
+    /// A query parameter.
+    Query,
+    /// A cookie.
+    Cookie,
+}
+
+/// An API key.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// The key.
+    pub key: Secret,
+    /// Where it goes. Default header.
+    #[serde(rename = "in")]
+    pub place: Option<KeyPlace>,
+    /// The header's name. Default X-API-Key.
+    #[serde(alias = "header_name")]
+    pub header: Option<String>,
+    /// The query parameter's or cookie's name. Default api_key.
+    #[serde(alias = "query_param")]
+    pub param_name: Option<String>,
+    /// Send it in a header? Default true; `in` says it better.
+    pub in_header: Option<bool>,
+    /// Send it in the query? Default false; `in` says it better.
+    pub in_query: Option<bool>,
+}
+
+/// A bearer token.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Bearer {
+    /// The token.
+    pub token: Secret,
+}
+
+/// User name and password.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UserPassword {
+    /// The user name.
+    pub username: Secret,
+    /// The password.
+    pub password: Secret,
+}
+
+/// How the client proves itself to the token endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// With its secret in the body.
+    #[default]
+    Post,
+    /// With its secret by HTTP Basic.
+    Basic,
+    /// With a JWT signed by its private key.
+    PrivateKeyJwt,
+}
+
+/// OAuth 2.0 client credentials, or a refresh token.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Oauth2 {
+    /// The client's identifier.
+    pub client_id: Option<Secret>,
+    /// The client's secret.
+    pub client_secret: Option<Secret>,
+    /// Where tokens come from.
+    pub token_url: Option<String>,
+    /// The scope to ask for.
+    pub scope: Option<String>,
+    /// A token that is there already.
+    pub token: Option<Secret>,
+    /// A refresh token.
+    pub refresh_token: Option<Secret>,
+    /// When the token expires.
+    pub expires_at: Option<RawJson>,
+    /// How the client proves itself. Default post.
+    pub client_auth: Option<ClientAuth>,
+    /// private_key_jwt: the key's file.
+    pub key_file: Option<String>,
+    /// private_key_jwt: the key's identifier.
+    pub key_id: Option<String>,
+    /// private_key_jwt: the algorithm.
+    pub algorithm: Option<String>,
+    /// Comes back in the token callback.
+    pub storage_key: Option<String>,
+}
+
+/// OAuth 2.0 authorization code with PKCE.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Pkce {
+    /// The client's identifier.
+    pub client_id: Option<Secret>,
+    /// The client's secret, where it has one.
+    pub client_secret: Option<Secret>,
+    /// Where the browser comes back to.
+    pub redirect_uri: Option<String>,
+    /// Where the browser is sent.
+    pub authorization_url: Option<String>,
+    /// Where tokens come from.
+    pub token_url: Option<String>,
+    /// The scope to ask for.
+    pub scope: Option<String>,
+    /// The code verifier.
+    pub code_verifier: Option<Secret>,
+    /// The code challenge.
+    pub code_challenge: Option<Secret>,
+    /// The state.
+    pub state: Option<Secret>,
+    /// The authorization code.
+    pub authorization_code: Option<Secret>,
+    /// A token that is there already.
+    pub token: Option<Secret>,
+    /// A refresh token.
+    pub refresh_token: Option<Secret>,
+    /// When the token expires.
+    pub expires_at: Option<RawJson>,
+    /// Comes back in the token callback.
+    pub storage_key: Option<String>,
+}
+
+/// OAuth 2.0 device authorization.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceFlow {
+    /// The client's identifier.
+    pub client_id: Option<Secret>,
+    /// The client's secret, where it has one.
+    pub client_secret: Option<Secret>,
+    /// Where device codes come from.
+    pub device_authorization_url: Option<String>,
+    /// Where tokens come from.
+    pub token_url: Option<String>,
+    /// The scope to ask for.
+    pub scope: Option<String>,
+    /// The device code.
+    pub device_code: Option<Secret>,
+    /// The code that the user types in.
+    pub user_code: Option<Secret>,
+    /// Where the user types it in.
+    pub verification_uri: Option<String>,
+    /// The same with the code in it.
+    pub verification_uri_complete: Option<String>,
+    /// Seconds between two questions.
+    pub interval: Option<super::values::Delay>,
+    /// A token that is there already.
+    pub token: Option<Secret>,
+    /// A refresh token.
+    pub refresh_token: Option<Secret>,
+    /// When the token expires.
+    pub expires_at: Option<RawJson>,
+    /// Comes back in the token callback.
+    pub storage_key: Option<String>,
+}
+
+/// AWS Signature Version 4.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Sigv4 {
+    /// The access key's identifier.
+    pub access_key_id: Option<Secret>,
+    /// The secret access key.
+    pub secret_access_key: Option<Secret>,
+    /// The session token of temporary credentials.
+    pub session_token: Option<Secret>,
+    /// The region.
+    pub region: Option<String>,
+    /// The service.
+    pub service: Option<String>,
+}
+
+impl Auth {
+    /// Are there credentials?
+    pub fn is_none(&self) -> bool {
+        matches!(self, Auth::Absent | Auth::None(_))
+    }
+
+    /// Every credential in it.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Auth::Absent | Auth::None(_) => Vec::new(),
+            Auth::ApiKey(a) => vec![&a.key],
+            Auth::Bearer(a) => vec![&a.token],
+            Auth::Basic(a) | Auth::Digest(a) => vec![&a.username, &a.password],
+            Auth::Oauth2(a) | Auth::Oauth2Refresh(a) => {
+                present([&a.client_id, &a.client_secret, &a.token, &a.refresh_token])
+            }
+            Auth::Oauth2Pkce(a) => present([
+                &a.client_id,
+                &a.client_secret,
+                &a.code_verifier,
+                &a.code_challenge,
+                &a.state,
+                &a.authorization_code,
+                &a.token,
+                &a.refresh_token,
+            ]),
+            Auth::Oauth2DeviceFlow(a) => present([
+                &a.client_id,
+                &a.client_secret,
+                &a.device_code,
+                &a.user_code,
+                &a.token,
+                &a.refresh_token,
+            ]),
+            Auth::Sigv4(a) => present([&a.access_key_id, &a.secret_access_key, &a.session_token]),
+        }
+    }
+}
+
+fn present<const N: usize>(all: [&Option<Secret>; N]) -> Vec<&Secret> {
+    all.into_iter().flatten().collect()
+}

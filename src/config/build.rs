@@ -1,0 +1,356 @@
+//! From keys to a configuration: every check that needs more than one value, and what later rooms ask for.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::check;
+use super::endpoint::EndpointKeys;
+use super::fault::Fault;
+use super::keys::ConnectorKeys;
+use super::node::{Node, Value};
+use super::origin::{Allowed, Origin};
+use super::secret::{Secret, Text};
+use super::settings::{Overrides, Settings};
+use super::unbuilt::{Call, Needs, unbuilt};
+use super::url::{self, Base};
+use super::values::{Named, RawJson};
+use crate::error::{Error, Result};
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The keys as they were set, without the endpoints.
+    pub keys: ConnectorKeys,
+    /// base_url.
+    pub base: Base,
+    /// The origins that may be reached with secrets.
+    pub allowed: Allowed,
+    /// The connector's settings over the defaults.
+    pub settings: Settings,
+    /// `resolve`: host in lower case, port, and the address to use.
+    pub resolve: Vec<(String, u16, SocketAddr)>,
+    /// Every value that must not be seen.
+    pub secrets: Vec<Secret>,
+    /// Has base_url's query something from `${VAR}` in it?
+    pub secret_base_query: bool,
+    /// What the user should know although nothing is wrong.
+    pub warnings: Vec<String>,
+    /// The endpoints, in the order of the text.
+    pub endpoints: Vec<Endpoint>,
+    index: HashMap<String, usize>,
+}
+
+/// One endpoint of a checked configuration.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its name.
+    pub name: String,
+    /// Its keys as they were set.
+    pub keys: EndpointKeys,
+    /// Its method in capital letters.
+    pub method: String,
+    /// Where it is.
+    pub target: Target,
+    /// Its settings over the connector's.
+    pub settings: Settings,
+    unbuilt: Vec<(&'static str, Needs)>,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The origin, where the path is a whole URL; None: below base_url.
+    pub absolute: Option<Origin>,
+    /// The template of path and query.
+    pub template: String,
+    /// Has its query something from `${VAR}` in it?
+    pub secret_query: bool,
+}
+
+impl Config {
+    /// The endpoint of that name.
+    pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        self.position(name).map(|i| &self.endpoints[i])
+    }
+
+    /// The endpoint's place in `endpoints`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// The names of the endpoints, in the order of the text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.iter().map(|e| e.name.as_str())
+    }
+}
+
+impl Endpoint {
+    /// Is everything there that such a call on this endpoint needs? Else UNSUPPORTED, by name.
+    pub fn supports(&self, call: Call) -> Result<()> {
+        match self.unbuilt.iter().find(|(_, needs)| needs.by(call)) {
+            Some((key, _)) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Makes faults that know where their place is in the text.
+struct Places<'a>(&'a Node);
+
+impl Places<'_> {
+    fn fault(&self, path: &[&str], message: impl Into<String>) -> Fault {
+        let mut node = self.0;
+        let mut fault = Fault::new(message);
+        for key in path {
+            let next = match &node.value {
+                Value::List(items) => key.parse().ok().and_then(|i: usize| items.get(i)),
+                _ => node.get(key),
+            };
+            match next {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        fault = fault.at(node.pos);
+        for key in path.iter().rev() {
+            fault = fault.under(*key);
+        }
+        fault
+    }
+}
+
+/// Checks the keys and resolves what later rooms ask for.
+pub(super) fn build(
+    mut keys: ConnectorKeys,
+    root: &Node,
+    mut warnings: Vec<String>,
+) -> Result<Config, Fault> {
+    let places = Places(root);
+    let base = url::base(keys.base_url.as_str()).map_err(|m| places.fault(&["base_url"], m))?;
+    let mut secrets: Vec<Secret> = keys.auth.secrets().into_iter().cloned().collect();
+
+    let (mut further, mut any) = (Vec::new(), false);
+    for (i, text) in keys.allow_origins.iter().enumerate() {
+        match text.as_str() {
+            "*" => any = true,
+            text => further.push(
+                url::origin(text).map_err(|m| places.fault(&["allow_origins", &i.to_string()], m))?,
+            ),
+        }
+    }
+    let allowed = Allowed::new(base.origin.clone(), further, any);
+
+    let block = if root.get("headers").is_some() { "headers" } else { "default_headers" };
+    headers(&keys.default_headers, &places, &[block], &mut secrets)?;
+    if let Some(agent) = &keys.user_agent {
+        check::header_value(agent.as_str()).map_err(|m| places.fault(&["user_agent"], m))?;
+        text_secrets(agent, &mut secrets);
+    }
+
+    if keys.tls.required && !base.origin.is_https() {
+        return Err(places.fault(&["tls", "required"], "TLS is required, but base_url is plain http"));
+    }
+    if keys.tls.client_cert.is_some() != keys.tls.client_key.is_some() {
+        return Err(places.fault(&["tls"], "client_cert and client_key go together"));
+    }
+    if !base.origin.is_https() && !keys.auth.is_none() {
+        warnings.push(format!("credentials go to {} over plain http", base.origin));
+    }
+    if keys.tls.danger_accept_invalid_certs {
+        warnings.push("tls.danger_accept_invalid_certs is on: certificates are not checked".into());
+    }
+    if let Some(proxy) = &keys.proxy {
+        let text = proxy.as_str();
+        if !text.eq_ignore_ascii_case("none") && !text.eq_ignore_ascii_case("env") {
+            check::proxy(text).map_err(|m| places.fault(&["proxy"], m))?;
+            if let Some(password) = ::url::Url::parse(text).ok().and_then(|u| u.password().map(str::to_owned)) {
+                secrets.push(Secret::new(password));
+            }
+        }
+        text_secrets(proxy, &mut secrets);
+    }
+    let mut resolve = Vec::new();
+    for (name, to) in keys.resolve.iter() {
+        resolve.push(check::resolve(name, to).map_err(|m| places.fault(&["resolve", name], m))?);
+    }
+    if let Some(path) = &keys.health.path {
+        target(path, &base, &allowed, &mut secrets).map_err(|m| places.fault(&["health", "path"], m))?;
+    }
+
+    let settings = Settings::default().with(Overrides {
+        timeout: keys.timeout.as_ref(),
+        retry_count: keys.retry_count,
+        retry_delay: keys.retry_delay,
+        retry: keys.retry.as_ref(),
+        redirects: keys.redirects.as_ref(),
+        limits: keys.limits.as_ref(),
+        accept_encoding: keys.accept_encoding,
+    });
+    let secret_base_query = query_secrets(&keys.base_url, &mut secrets);
+
+    let mut endpoints = Vec::new();
+    let mut index = HashMap::new();
+    for (name, endpoint) in std::mem::take(&mut keys.endpoints).0 {
+        let built = build_endpoint(&name, endpoint, &keys, &base, &allowed, &settings, &mut secrets)
+            .map_err(|(path, message)| {
+                let mut full = vec!["endpoints", name.as_str()];
+                full.extend(path.iter().map(String::as_str));
+                places.fault(&full, message)
+            })?;
+        index.insert(name, endpoints.len());
+        endpoints.push(built);
+    }
+    Ok(Config {
+        keys,
+        base,
+        allowed,
+        settings,
+        resolve,
+        secrets,
+        secret_base_query,
+        warnings,
+        endpoints,
+        index,
+    })
+}
+
+/// Where below the endpoint, and what.
+type EndpointFault = (Vec<String>, String);
+
+fn build_endpoint(
+    name: &str,
+    keys: EndpointKeys,
+    connector: &ConnectorKeys,
+    base: &Base,
+    allowed: &Allowed,
+    settings: &Settings,
+    secrets: &mut Vec<Secret>,
+) -> Result<Endpoint, EndpointFault> {
+    let at = |path: &[&str]| path.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+    let graphql = keys.query.is_some();
+    let path = match &keys.path {
+        Some(path) => path.clone(),
+        // The whole API of GraphQL is often the base URL itself.
+        None if graphql => Text::default(),
+        None => return Err((at(&[]), "the key \"path\" is missing".into())),
+    };
+    let method = keys.method.as_deref().unwrap_or(if graphql { "POST" } else { "GET" });
+    let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
+    let target = target(&path, base, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
+    endpoint_headers(&keys.headers, &["headers"], secrets)?;
+    if let Some(streaming) = &keys.streaming {
+        endpoint_headers(&streaming.headers, &["streaming", "headers"], secrets)?;
+    }
+    if let Some(media) = &keys.content_type {
+        check::header_value(media).map_err(|m| (at(&["content_type"]), m))?;
+    }
+    for (param, value) in keys.params.iter() {
+        flat(value).map_err(|m| (at(&["params", param]), m))?;
+        secrets.extend(value.env().map(Secret::new));
+    }
+    if let Some(path) = &keys.response_path {
+        check::response_path(path).map_err(|m| (at(&["response_path"]), m))?;
+    }
+    if let Some((low, high)) = keys.sse.as_ref().and_then(|s| s.reconnect_clamp) {
+        if low.0 > high.0 {
+            return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
+        }
+    }
+    let settings = settings.with(Overrides {
+        timeout: keys.timeout.as_ref(),
+        retry_count: keys.retry_count,
+        retry_delay: keys.retry_delay,
+        retry: keys.retry.as_ref(),
+        redirects: keys.redirects.as_ref(),
+        limits: keys.limits.as_ref(),
+        accept_encoding: keys.accept_encoding,
+    });
+    let unbuilt = unbuilt(connector, &keys, &settings);
+    Ok(Endpoint { name: name.to_owned(), keys, method, target, settings, unbuilt })
+}
+
+/// A parameter is a scalar or a list of them.
+fn flat(value: &RawJson) -> Result<(), String> {
+    let nested = match value.get().as_bytes().first() {
+        Some(b'{') => true,
+        Some(b'[') => serde_json::from_str::<Vec<&serde_json::value::RawValue>>(value.get())
+            .map_or(true, |items| items.iter().any(|i| i.get().starts_with(['{', '[']))),
+        _ => false,
+    };
+    if nested { Err("a parameter is a string, number, boolean, null, or a list of these".into()) } else { Ok(()) }
+}
+
+fn endpoint_headers(
+    headers: &Named<Text>,
+    place: &[&str],
+    secrets: &mut Vec<Secret>,
+) -> Result<(), EndpointFault> {
+    for (name, value) in headers.iter() {
+        let at = || place.iter().copied().chain([name]).map(str::to_owned).collect::<Vec<_>>();
+        check::header_name(name).map_err(|m| (at(), m))?;
+        check::header_value(value.as_str()).map_err(|m| (at(), m))?;
+        text_secrets(value, secrets);
+    }
+    Ok(())
+}
+
+fn headers(
+    headers: &Named<Text>,
+    places: &Places<'_>,
+    place: &[&str],
+    secrets: &mut Vec<Secret>,
+) -> Result<(), Fault> {
+    endpoint_headers(headers, place, secrets)
+        .map_err(|(path, m)| places.fault(&path.iter().map(String::as_str).collect::<Vec<_>>(), m))
+}
+
+/// What came through `${VAR}`, and the string that it stands in.
+fn text_secrets(text: &Text, secrets: &mut Vec<Secret>) {
+    if text.is_from_env() {
+        secrets.push(Secret::new(text.as_str()));
+        secrets.extend(text.env().map(Secret::new));
+    }
+}
+
+/// In a URL, only what came through `${VAR}` into its query is a secret.
+fn query_secrets(url: &Text, secrets: &mut Vec<Secret>) -> bool {
+    let Some((_, query)) = url.as_str().split_once('?') else { return false };
+    let mut found = false;
+    for value in url.env().filter(|v| !v.is_empty()) {
+        // A variable may bring the `?` itself.
+        let part = value.split_once('?').map_or(value, |(_, q)| q);
+        if query.contains(part) {
+            secrets.push(Secret::new(part));
+            found = true;
+        }
+    }
+    found
+}
+
+fn target(
+    path: &Text,
+    base: &Base,
+    allowed: &Allowed,
+    secrets: &mut Vec<Secret>,
+) -> Result<Target, String> {
+    let text = path.as_str();
+    let (absolute, template) = match url::split_absolute(text) {
+        Some((origin, rest)) => {
+            if rest.starts_with('{') {
+                return Err("the host of a whole URL must not have variables in it".into());
+            }
+            let origin = url::origin(origin)?;
+            if !allowed.contains(&origin) {
+                return Err(format!("{origin} is neither the origin of base_url nor in allow_origins"));
+            }
+            (Some(origin).filter(|o| *o != base.origin || !rest.is_empty()), rest)
+        }
+        None => (None, text),
+    };
+    if template.contains(|c: char| c.is_control() || c == '\\') {
+        return Err("must not have backslashes or control characters in it".into());
+    }
+    check::template(template)?;
+    let secret_query = query_secrets(path, secrets);
+    Ok(Target { absolute, template: template.to_owned(), secret_query })
+}

@@ -1,0 +1,387 @@
+//! The keys of an endpoint.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use serde::Deserialize;
+
+use super::secret::Text;
+use super::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
+use super::values::{Delay, Named, Rate, RawJson, Seconds, Size, Statuses};
+
+/// One endpoint.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct EndpointKeys {
+    /// RFC 6570 template, appended to the path of base_url.
+    pub path: Option<Text>,
+    /// The method. Default GET; POST with `query`.
+    pub method: Option<String>,
+    /// Query and path parameters.
+    pub params: Named<RawJson>,
+    /// Headers.
+    pub headers: Named<Text>,
+    /// The body of a fetch; what is sent is merged over it.
+    pub body_template: Option<RawJson>,
+    /// What the body is. Default json.
+    pub body: BodyKind,
+    /// The Content-Type of a raw body.
+    pub content_type: Option<String>,
+    /// A list sent in bulk.
+    pub batch: Option<Batch>,
+    /// What the answer is. Default json.
+    pub decode: Decode,
+    /// Further statuses that are no error.
+    pub ok_status: Statuses,
+    /// Where the data lies in the answer: dotted, JSON Pointer or JSONPath.
+    pub response_path: Option<String>,
+    /// What happens where `response_path` finds nothing. Default error.
+    pub on_missing: OnMissing,
+    /// The schema of the data.
+    pub response_schema: Option<RawJson>,
+    /// The schema of what is sent.
+    pub request_schema: Option<RawJson>,
+    /// What happens to data that does not fit. Default warn.
+    pub schema_policy: SchemaPolicy,
+    /// Time limits of one attempt.
+    pub timeout: Option<Timeout>,
+    /// Attempts in all.
+    pub retry_count: Option<u32>,
+    /// Base of the exponential backoff, seconds.
+    pub retry_delay: Option<Delay>,
+    /// Details of repeating.
+    pub retry: Option<RetryKeys>,
+    /// Redirects.
+    pub redirects: Option<RedirectKeys>,
+    /// Limits on what a server may send.
+    pub limits: Option<LimitKeys>,
+    /// Which encodings are asked for.
+    pub accept_encoding: Option<AcceptEncoding>,
+    /// How a listing goes on.
+    pub pagination: Option<Pagination>,
+    /// The endpoint's own rate limit.
+    pub rate_limit: Option<RateLimit>,
+    /// What answers mean; the first match wins.
+    pub responses: Vec<ResponseRule>,
+    /// Conditional requests.
+    pub cache: Option<Cache>,
+    /// Server-sent events.
+    pub sse: Option<Sse>,
+    /// Streams and downloads.
+    pub streaming: Option<Streaming>,
+    /// A GraphQL query.
+    pub query: Option<String>,
+    /// The GraphQL query's variables.
+    pub variables: Option<RawJson>,
+    /// The GraphQL operation's name.
+    pub operation_name: Option<String>,
+    /// What GraphQL errors are. Default fail.
+    pub graphql_errors: GraphqlErrors,
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+    )*};
+}
+
+choices! {
+    /// What a body is.
+    BodyKind {
+        /// JSON.
+        #[default] Json,
+        /// application/x-www-form-urlencoded.
+        Form,
+        /// multipart/form-data.
+        Multipart,
+        /// Bytes, with `content_type`.
+        Raw,
+    }
+    /// What an answer is.
+    Decode {
+        /// JSON, handed on untouched.
+        #[default] Json,
+        /// One JSON value a line; becomes an array.
+        Ndjson,
+        /// Text, decoded to UTF-8.
+        Text,
+        /// Bytes.
+        Bytes,
+    }
+    /// What happens where `response_path` finds nothing.
+    OnMissing {
+        /// An error.
+        #[default] Error,
+        /// null.
+        Null,
+        /// The whole answer.
+        Whole,
+    }
+    /// What happens to data that does not fit its schema.
+    SchemaPolicy {
+        /// A warning.
+        #[default] Warn,
+        /// Nothing; it is not checked.
+        Off,
+        /// The item is left out.
+        DropItem,
+        /// An error.
+        Fail,
+    }
+    /// What errors in a GraphQL answer are.
+    GraphqlErrors {
+        /// An error.
+        #[default] Fail,
+        /// A warning.
+        Warn,
+    }
+    /// How a bulk of items is written.
+    BatchAs {
+        /// A JSON array.
+        #[default] JsonArray,
+        /// One JSON value a line.
+        Ndjson,
+        /// An object with the items at `path`.
+        ItemsAt,
+    }
+    /// How requests are limited.
+    RateStrategy {
+        /// Bursts, then a steady rate.
+        #[default] TokenBucket,
+        /// A steady rate.
+        LeakyBucket,
+        /// What the server's headers say.
+        Adaptive,
+        /// Not at all.
+        None,
+    }
+    /// What an answer means.
+    Then {
+        /// It is what was wanted.
+        #[default] Success,
+        /// It is an error.
+        Fail,
+        /// It is repeated.
+        Retry,
+        /// It is null.
+        Ignore,
+        /// Too many requests.
+        RateLimited,
+        /// The token has expired.
+        RefreshToken,
+    }
+    /// What happens when a buffer is full.
+    DropPolicy {
+        /// The server waits.
+        #[default] Block,
+        /// The oldest goes.
+        DropOldest,
+        /// The newest goes.
+        DropNewest,
+    }
+    /// How a listing goes on.
+    PageStyle {
+        /// By page number.
+        #[default] PageNumber,
+        /// By offset and limit.
+        Offset,
+        /// By a token in the answer.
+        Cursor,
+        /// By an address in the answer.
+        JsonLink,
+        /// By a Link header.
+        HeaderLink,
+        /// GraphQL connections.
+        Relay,
+        /// It does not.
+        SinglePage,
+    }
+}
+
+/// A list sent in bulk.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Batch {
+    /// Items in one request.
+    pub size: Option<NonZeroUsize>,
+    /// How they are written. Default json_array.
+    #[serde(rename = "as")]
+    pub form: BatchAs,
+    /// items_at: where they stand.
+    pub path: Option<String>,
+}
+
+/// A rate limit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimit {
+    /// How. Default token_bucket.
+    pub strategy: RateStrategy,
+    /// Requests a second. Default 10.
+    pub rate: Option<Rate>,
+    /// Requests at once. Default max(1, rate).
+    pub burst: Option<Rate>,
+    /// Requests under way at once. Default no limit.
+    pub max_concurrent: Option<NonZeroU32>,
+}
+
+/// One rule about answers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseRule {
+    /// Statuses it is about.
+    pub status: Option<Statuses>,
+    /// Headers and the regular expressions they match.
+    pub header: Named<String>,
+    /// Where in the body.
+    pub path: Option<String>,
+    /// What stands there.
+    pub equals: Option<RawJson>,
+    /// A regular expression that the body matches.
+    pub text: Option<String>,
+    /// What it means.
+    pub then: Then,
+}
+
+/// A cache of conditional requests.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Answers kept at most. Default 100.
+    pub max_entries: Option<NonZeroUsize>,
+    /// Bytes kept at most. Default 16MiB.
+    pub max_bytes: Option<Size>,
+}
+
+/// Server-sent events.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Sse {
+    /// End after so many events.
+    pub max_events: Option<u64>,
+    /// Reconnect? Default true.
+    pub reconnect: Option<bool>,
+    /// Seconds before it. Default 1.
+    pub reconnect_delay: Option<Delay>,
+    /// Attempts in a row. Default no limit.
+    pub max_reconnect_attempts: Option<u32>,
+    /// Seconds without a byte.
+    pub read_timeout: Option<Seconds>,
+    /// Decode the data of events as JSON? Default true.
+    pub decode_json: Option<bool>,
+    /// Events in one chunk. Default 50.
+    pub chunk_size: Option<NonZeroUsize>,
+    /// Events in the buffer. Default 500.
+    pub backpressure_buffer_size: Option<NonZeroUsize>,
+    /// What happens when it is full. Default block.
+    pub drop_policy: Option<DropPolicy>,
+    /// The data that ends the stream, as `[DONE]`.
+    pub sentinel: Option<String>,
+    /// Where an event has an error.
+    pub error_path: Option<String>,
+    /// Deliver comments? Default false.
+    pub comments: Option<bool>,
+    /// Deliver connects and disconnects? Default false.
+    pub lifecycle: Option<bool>,
+    /// The event to go on after.
+    pub last_event_id: Option<String>,
+    /// Shortest and longest reconnection time, seconds. Default [0.01, 300].
+    pub reconnect_clamp: Option<(Delay, Delay)>,
+}
+
+/// Streams and downloads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Streaming {
+    /// Bytes in one chunk. Default 65536.
+    pub chunk_size: Option<Size>,
+    /// Go on with a part that is there? Default true.
+    pub resume: Option<bool>,
+    /// The byte to start from. Default 0.
+    pub resume_from: Option<u64>,
+    /// Seconds without a byte.
+    pub read_timeout: Option<Seconds>,
+    /// Headers for these calls.
+    pub headers: Named<Text>,
+    /// Resume a cut stream by range? Default false.
+    pub reconnect: Option<bool>,
+    /// Ranges in parallel. Default 1.
+    pub segments: Option<NonZeroU32>,
+    /// What the file's digest must be, as `sha-256=<base64>`.
+    pub digest: Option<String>,
+    /// What its size must be, bytes.
+    pub expected_size: Option<u64>,
+    /// What its media type must be.
+    pub expected_type: Option<String>,
+    /// Refuse a body without a length? Default false.
+    pub require_length: Option<bool>,
+    /// Replace a file that is there? Default true.
+    pub overwrite: Option<bool>,
+    /// The target is a folder, and the server names the file? Default false.
+    pub use_server_name: Option<bool>,
+}
+
+/// How a listing goes on.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Pagination {
+    /// How. Absent: by the keys that are there.
+    pub style: Option<PageStyle>,
+    /// Where a page's items are.
+    pub data_path: Option<String>,
+    /// Where the next page's address or token is.
+    pub next_page_path: Option<String>,
+    /// The page parameter. Default page.
+    pub page_param: Option<String>,
+    /// End after so many pages.
+    pub max_pages: Option<NonZeroU32>,
+    /// End after so many records.
+    pub max_records: Option<u64>,
+    /// Empty pages in a row. Default 3.
+    pub max_empty_pages: Option<u32>,
+    /// Is a short page the last one? Default false.
+    pub stop_on_short_page: Option<bool>,
+    /// page_number: the first page's number. Default 1.
+    pub base_page: Option<u64>,
+    /// page_number: items in one page.
+    pub page_size: Option<NonZeroU32>,
+    /// Where the total is.
+    pub total_path: Option<String>,
+    /// Where it says whether there is more.
+    pub has_more_path: Option<String>,
+    /// offset: items in one page.
+    pub limit: Option<NonZeroU32>,
+    /// offset: the offset's parameter.
+    pub offset_param: Option<String>,
+    /// offset: the limit's parameter.
+    pub limit_param: Option<String>,
+    /// cursor: where it is.
+    pub cursor_path: Option<String>,
+    /// cursor: the header it is in.
+    pub cursor_header: Option<String>,
+    /// cursor: its parameter.
+    pub cursor_param: Option<String>,
+    /// cursor: its place in the body.
+    pub cursor_body_path: Option<String>,
+    /// cursor: its request header.
+    pub cursor_header_name: Option<String>,
+    /// cursor: the first one.
+    pub initial: Option<RawJson>,
+    /// json_link: where the address is.
+    pub next_url_path: Option<String>,
+    /// relay: where the connection is.
+    pub connection_path: Option<String>,
+    /// relay: the cursor's variable. Default after.
+    pub cursor_variable: Option<String>,
+}

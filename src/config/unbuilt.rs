@@ -1,0 +1,85 @@
+//! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
+
+use super::auth::{Auth, KeyPlace};
+use super::endpoint::{BodyKind, Decode, EndpointKeys};
+use super::keys::ConnectorKeys;
+use super::settings::Settings;
+
+/// A kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// fetch
+    Fetch,
+    /// send
+    Send,
+    /// send_bytes
+    SendBytes,
+}
+
+/// Which calls need a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Every call.
+    All,
+    /// A call that gives a JSON body.
+    Json,
+    /// send alone.
+    Send,
+    /// fetch alone.
+    Fetch,
+}
+
+impl Needs {
+    pub(super) fn by(self, call: Call) -> bool {
+        match self {
+            Needs::All => true,
+            Needs::Json => call != Call::SendBytes,
+            Needs::Send => call == Call::Send,
+            Needs::Fetch => call == Call::Fetch,
+        }
+    }
+}
+
+/// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
+pub(super) fn unbuilt(
+    connector: &ConnectorKeys,
+    endpoint: &EndpointKeys,
+    settings: &Settings,
+) -> Vec<(&'static str, Needs)> {
+    let auth = match &connector.auth {
+        Auth::Digest(_) => Some("auth: digest"),
+        Auth::Oauth2(_) => Some("auth: oauth2"),
+        Auth::Oauth2Refresh(_) => Some("auth: oauth2_refresh"),
+        Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
+        Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
+        Auth::Sigv4(_) => Some("auth: sigv4"),
+        Auth::ApiKey(key) if key.place == Some(KeyPlace::Cookie) => Some("auth: api_key in a cookie"),
+        _ => None,
+    };
+    let proxy = connector.proxy.as_ref().is_some_and(|p| !p.as_str().eq_ignore_ascii_case("none"));
+    let path = endpoint.response_path.as_deref().unwrap_or_default();
+    let e = endpoint;
+    let rows = [
+        (auth.is_some(), auth.unwrap_or_default(), Needs::All),
+        (proxy, "proxy", Needs::All),
+        (connector.cookies, "cookies", Needs::All),
+        (connector.tls.client_cert.is_some(), "tls.client_cert", Needs::All),
+        (connector.rate_limit.is_some(), "rate_limit", Needs::All),
+        (settings.limits.block_private_networks, "limits.block_private_networks", Needs::All),
+        (e.rate_limit.is_some(), "rate_limit", Needs::All),
+        (!e.responses.is_empty(), "responses", Needs::All),
+        (e.response_schema.is_some(), "response_schema", Needs::All),
+        (e.decode == Decode::Ndjson, "decode: ndjson", Needs::All),
+        (e.decode == Decode::Text, "decode: text", Needs::All),
+        (path.starts_with('/'), "a JSON Pointer as response_path", Needs::All),
+        (path.starts_with('$'), "a JSONPath as response_path", Needs::All),
+        (e.pagination.is_some(), "pagination", Needs::Fetch),
+        (e.cache.is_some(), "cache", Needs::Fetch),
+        (e.query.is_some(), "query", Needs::Json),
+        (e.body == BodyKind::Form, "body: form", Needs::Json),
+        (e.body == BodyKind::Multipart, "body: multipart", Needs::Json),
+        (e.request_schema.is_some(), "request_schema", Needs::Send),
+        (e.batch.is_some(), "batch", Needs::Send),
+    ];
+    rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()
+}

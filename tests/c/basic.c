@@ -1,0 +1,458 @@
+/* The C API as a C program meets it: what each call gives, what each mistake gives, and who owns what.
+ * Run under tests/support/with-server with HOSTILE_URL; also under valgrind and AddressSanitizer, which see
+ * what the checks cannot: leaks, and memory used after its handle is gone. */
+#include "harness.h"
+
+static const char CONFIG[] =
+    "type: rest\n"
+    "base_url: ${HOSTILE_URL}\n"
+    "auth: {type: bearer, token: canary-bearer-token}\n"
+    "headers: {X-Fixed: always}\n"
+    "retry_count: 1\n"
+    "timeout: 10\n"
+    "health: {path: /echo}\n"
+    "endpoints:\n"
+    "  echo: {path: /echo}\n"
+    "  echo_path: {path: '/echo/{name}'}\n"
+    "  post: {path: /echo, method: POST}\n"
+    "  upload: {path: /echo, method: PUT, body: raw, content_type: application/octet-stream}\n"
+    "  method: {path: /echo, response_path: method}\n"
+    "  missing: {path: /echo, response_path: not.there}\n"
+    "  numbers: {path: /numbers}\n"
+    "  number: {path: /numbers, response_path: id}\n"
+    "  gzip: {path: /gzip}\n"
+    "  headers: {path: /headers}\n"
+    "  nothing: {path: /status/204}\n"
+    "  zero: {path: /zero}\n"
+    "  text: {path: /text}\n"
+    "  text_as_text: {path: /text, decode: text}\n"
+    "  truncated: {path: /truncated}\n"
+    "  garbage: {path: /garbage}\n"
+    "  close: {path: /close, method: POST}\n"
+    "  status: {path: '/status/{code}'}\n"
+    "  wait: {path: /retry-after/7}\n"
+    "  hang: {path: /hang-head}\n"
+    "  big: {path: /big/1000000}\n";
+
+static apl_connector *api;
+
+/* A fetch that must work; its body must be exactly `want` (NULL: anything). The caller frees the response. */
+static apl_response *fetch(const char *endpoint, const char *params, const char *options, const char *want) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_fetch(api, endpoint, params, options, NULL, &response, &error);
+
+  if (CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    size_t len = 0;
+    const char *body = (const char *)apl_response_body(response, &len);
+    CHECK(error == NULL);
+    CHECK(body != NULL && body[len] == '\0');
+    if (want != NULL) CHECK_TEXT(body, want);
+  } else {
+    fprintf(stderr, "  (fetch %s)\n", endpoint);
+  }
+  apl_error_free(error);
+  return response;
+}
+
+static void fetched(const char *endpoint, const char *params, const char *options, const char *want) {
+  apl_response_free(fetch(endpoint, params, options, want));
+}
+
+/* A fetch that must fail. The caller frees the error. */
+static apl_error *refused(const char *endpoint, const char *params, const char *options, apl_status want) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_fetch(api, endpoint, params, options, NULL, &response, &error);
+
+  if (!CHECK_STATUS(status, want, error)) fprintf(stderr, "  (fetch %s)\n", endpoint);
+  CHECK(response == NULL);
+  CHECK(error != NULL);
+  CHECK_NUMBER(apl_error_status(error), status);
+  CHECK(apl_error_message(error) != NULL && apl_error_message(error)[0] != '\0');
+  CHECK_WITHIN(apl_error_json(error), "\"message\"");
+  CHECK(strstr(apl_error_json(error), "canary") == NULL);
+  CHECK(strstr(apl_error_message(error), "canary") == NULL);
+  apl_response_free(response);
+  return error;
+}
+
+static void fails(const char *endpoint, const char *params, const char *options, apl_status want) {
+  apl_error_free(refused(endpoint, params, options, want));
+}
+
+static void versions(void) {
+  CHECK_NUMBER(apl_abi_version(), APL_ABI_VERSION);
+  CHECK_NUMBER(apl_version_number(), APL_VERSION_NUMBER);
+  CHECK(apl_version() != NULL && apl_version()[0] != '\0');
+  CHECK(apl_status_name(APL_STATUS_UNKNOWN_ENDPOINT) != NULL);
+  CHECK(apl_status_name(12345) != NULL);
+}
+
+/* A connector that must not come to be; the message must name the culprit. */
+static void bad_config(const char *config, const char *culprit) {
+  apl_connector *made = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_connector_new(config, &made, &error);
+
+  CHECK_STATUS(status, APL_STATUS_INVALID_CONFIG, error);
+  CHECK(made == NULL);
+  CHECK_WITHIN(apl_error_message(error), culprit);
+  apl_error_free(error);
+  apl_connector_free(made);
+}
+
+static void connectors(void) {
+  apl_connector *made = NULL;
+  apl_error *error = NULL;
+  apl_status status;
+
+  bad_config("", "");
+  bad_config("{", "");
+  bad_config("{\"type\": \"rest\"}", "base_url");
+  bad_config("{\"base_url\": \"http://127.0.0.1\", \"base_ulr\": 1}", "base_ulr");
+  bad_config("{\"base_url\": \"http://127.0.0.1\", \"base_url\": \"http://127.0.0.1\"}", "base_url");
+  bad_config("{\"base_url\": \"http://127.0.0.1\", \"auth\": {\"type\": \"telepathy\"}}", "telepathy");
+  bad_config("{\"base_url\": \"http://127.0.0.1/${APL_TEST_NOT_SET}\"}", "APL_TEST_NOT_SET");
+
+  status = apl_connector_new(NULL, &made, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  CHECK(made == NULL && error != NULL);
+  apl_error_free(error);
+
+  error = NULL;
+  status = apl_connector_new("{\"base_url\": \"http://127.0.0.1\"}", NULL, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  apl_error_free(error);
+
+  error = NULL;
+  status = apl_connector_open("/no/such/file.yaml", &made, &error);
+  CHECK(status >= 100);
+  CHECK(made == NULL);
+  CHECK_WITHIN(apl_error_message(error), "/no/such/file.yaml");
+  apl_error_free(error);
+
+  /* Nobody asked for the error: then there is none to free. */
+  status = apl_connector_new("{", &made, NULL);
+  CHECK_NUMBER(status, APL_STATUS_INVALID_CONFIG);
+  CHECK(made == NULL);
+
+  /* A value that may be secret does not show in the error about its key. */
+  error = NULL;
+  status = apl_connector_new("{\"base_url\": \"http://127.0.0.1\", \"headers\": {\"bad name\": \"canary-value\"}}",
+                             &made, &error);
+  CHECK_STATUS(status, APL_STATUS_INVALID_CONFIG, error);
+  CHECK(strstr(apl_error_json(error), "canary") == NULL);
+  apl_error_free(error);
+}
+
+static void fetching(void) {
+  apl_response *response = fetch("echo", "{\"b\": \"x y&z\", \"n\": 12345678901234567890, \"yes\": true}", NULL, NULL);
+  const char *body = (const char *)apl_response_body(response, NULL);
+
+  CHECK_WITHIN(body, "\"method\": \"GET\"");
+  CHECK_WITHIN(body, "b=x%20y%26z");
+  CHECK_WITHIN(body, "n=12345678901234567890");
+  CHECK_WITHIN(body, "yes=true");
+  CHECK_WITHIN(body, "Bearer canary-bearer-token"); /* the server's own words: results are not redacted */
+  CHECK_WITHIN(body, "always");
+  CHECK_NUMBER(apl_response_http_status(response), 200);
+  CHECK_TEXT(apl_response_header(response, "content-type"), "application/json");
+  CHECK(apl_response_header(response, "x-absent") == NULL);
+  CHECK_WITHIN(apl_response_meta(response), "\"status\"");
+  CHECK(strstr(apl_response_meta(response), "canary") == NULL);
+  apl_response_free(response);
+
+  response = fetch("echo_path", "{\"name\": \"a/b c\"}", NULL, NULL);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"/echo/a%2Fb%20c\"");
+  apl_response_free(response);
+
+  response = fetch("echo", NULL, "{\"extra_headers\": {\"X-Extra\": \"only now\"}}", NULL);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "only now");
+  apl_response_free(response);
+
+  fetched("numbers", NULL, NULL, "{\"id\": 123456789012345678901234567890, \"x\": 0.1234567890123456789, \"z\": -0}");
+  fetched("number", NULL, NULL, "123456789012345678901234567890");
+  fetched("method", "{}", "{}", "\"GET\"");
+  fetched("gzip", NULL, NULL, "{\"packed\": true}");
+  fetched("nothing", NULL, NULL, "null");
+  fetched("zero", NULL, NULL, "null");
+  fetched("text_as_text", NULL, NULL, "this is not JSON");
+
+  response = fetch("headers", NULL, NULL, "{}");
+  CHECK_TEXT(apl_response_header(response, "X-MANY"), "one, two");
+  CHECK_TEXT(apl_response_header(response, "set-cookie"), "a=1");
+  CHECK_TEXT(apl_response_header(response, "x-latin"), "caf\xef\xbf\xbd");
+  apl_response_free(response);
+
+  response = fetch("big", NULL, NULL, NULL);
+  if (response != NULL) {
+    size_t len = 0;
+    const uint8_t *big = apl_response_body(response, &len);
+    CHECK_NUMBER(len, 1000002);
+    CHECK(big[0] == '"' && big[len - 1] == '"');
+  }
+  apl_response_free(response);
+}
+
+static void sending(void) {
+  static const uint8_t BYTES[] = {'a', 0, 'b', '\n'};
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_send(api, "post", "{\"name\":\"Ada\",\"n\":1.10}", NULL, NULL, &response, &error);
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"success\"");
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "{\\\"name\\\":\\\"Ada\\\",\\\"n\\\":1.10}");
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"POST\"");
+  apl_response_free(response);
+  apl_error_free(error);
+
+  status = apl_send(api, "post", "{not json", NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_INVALID_ARGUMENT, error);
+  CHECK(response == NULL);
+  apl_error_free(error);
+
+  status = apl_send_bytes(api, "upload", BYTES, sizeof BYTES, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"PUT\"");
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "application/octet-stream");
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "a\\u0000b\\u000a");
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"body_length\": 4");
+  apl_response_free(response);
+  apl_error_free(error);
+
+  /* (NULL, 0) is an empty body; (NULL, more) is a mistake. */
+  status = apl_send_bytes(api, "upload", NULL, 0, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"body_length\": 0");
+  apl_response_free(response);
+  apl_error_free(error);
+
+  status = apl_send_bytes(api, "upload", NULL, 1, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  CHECK(response == NULL);
+  apl_error_free(error);
+}
+
+static void health(void) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_connector *nobody = NULL;
+  apl_status status = apl_check_health(api, NULL, &response, &error);
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"healthy\"");
+  apl_response_free(response);
+  apl_error_free(error);
+
+  /* No answer is a verdict too. Port 1 of the loopback address listens nowhere. */
+  error = NULL;
+  status = apl_connector_new("{\"base_url\": \"http://127.0.0.1:1\"}", &nobody, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  apl_error_free(error);
+  status = apl_check_health(nobody, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"unhealthy\"");
+  apl_response_free(response);
+  apl_error_free(error);
+  apl_connector_free(nobody);
+}
+
+static void mistakes(void) {
+  apl_response *response = NULL;
+  apl_error *error = refused("ecko", NULL, NULL, APL_STATUS_UNKNOWN_ENDPOINT);
+  apl_status status;
+
+  CHECK_WITHIN(apl_error_message(error), "echo"); /* the nearest name */
+  CHECK_TEXT(apl_error_category(error), "VALIDATION");
+  CHECK_NUMBER(apl_error_http_status(error), 0);
+  CHECK(!apl_error_is_retryable(error));
+  CHECK(apl_error_response(error) == NULL);
+  apl_error_free(error);
+
+  error = refused("echo", NULL, "{\"dead_line\": 1}", APL_STATUS_INVALID_ARGUMENT);
+  CHECK_WITHIN(apl_error_message(error), "deadline");
+  apl_error_free(error);
+
+  fails("echo", NULL, "{\"deadline\": \"soon\"}", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", NULL, "{\"deadline\": -1}", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", NULL, "{\"deadline\": 1, \"deadline\": 2}", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", NULL, "[]", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", NULL, "{", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", "[1]", NULL, APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", "{\"a\": \"\xff\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
+  fails("echo", NULL, "{\"extra_headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}", APL_STATUS_INVALID_ARGUMENT);
+  fails("echo_path", NULL, NULL, APL_STATUS_INVALID_ARGUMENT);
+  fails("echo_path", "{\"name\": \"..\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
+
+  status = apl_fetch(NULL, "echo", NULL, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  apl_error_free(error);
+  status = apl_fetch(api, NULL, NULL, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  apl_error_free(error);
+  status = apl_fetch(api, "echo", NULL, NULL, NULL, NULL, &error);
+  CHECK_STATUS(status, APL_STATUS_NULL_ARGUMENT, error);
+  apl_error_free(error);
+}
+
+static void failures(void) {
+  apl_error *error = refused("status", "{\"code\": 418}", NULL, APL_STATUS_HTTP_STATUS);
+  const apl_response *answer = apl_error_response(error);
+
+  CHECK_NUMBER(apl_error_http_status(error), 418);
+  CHECK_TEXT(apl_error_category(error), "CLIENT");
+  CHECK(!apl_error_is_retryable(error));
+  CHECK(answer != NULL);
+  CHECK_NUMBER(apl_response_http_status(answer), 418);
+  CHECK_WITHIN((const char *)apl_response_body(answer, NULL), "as asked");
+  CHECK_TEXT(apl_response_header(answer, "content-type"), "application/problem+json");
+  apl_error_free(error);
+
+  error = refused("status", "{\"code\": 503}", NULL, APL_STATUS_HTTP_STATUS);
+  CHECK_TEXT(apl_error_category(error), "SERVER");
+  CHECK(apl_error_is_retryable(error));
+  apl_error_free(error);
+
+  error = refused("status", "{\"code\": 401}", NULL, APL_STATUS_AUTH);
+  CHECK_TEXT(apl_error_category(error), "AUTH");
+  apl_error_free(error);
+
+  error = refused("wait", NULL, NULL, APL_STATUS_RATE_LIMITED);
+  CHECK_TEXT(apl_error_category(error), "RATE_LIMIT");
+  CHECK_NUMBER(apl_error_retry_after_ms(error), 7000);
+  apl_error_free(error);
+
+  error = refused("hang", NULL, "{\"deadline\": 0.2}", APL_STATUS_TIMEOUT);
+  CHECK_TEXT(apl_error_category(error), "TIMEOUT");
+  apl_error_free(error);
+
+  fails("text", NULL, NULL, APL_STATUS_DECODE);
+  fails("missing", NULL, NULL, APL_STATUS_DECODE);
+  fails("truncated", NULL, NULL, APL_STATUS_TRUNCATED);
+  fails("garbage", NULL, NULL, APL_STATUS_PROTOCOL);
+  error = refused("close", NULL, "{\"data\": {}}", APL_STATUS_IO);
+  CHECK(!apl_error_is_retryable(error)); /* a POST that the server may have seen */
+  apl_error_free(error);
+
+  /* A status that the caller calls fine. */
+  fetched("status", "{\"code\": 404}", "{\"ok_status\": [404]}", NULL);
+  /* And after all this the connector is as good as new. */
+  fetched("gzip", NULL, NULL, "{\"packed\": true}");
+}
+
+/* Handles go in any order: each keeps alive what it needs. */
+static void ownership(void) {
+  apl_connector *made = NULL;
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_cancel *cancel = apl_cancel_new();
+  apl_status status = apl_connector_new(CONFIG, &made, &error);
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  status = apl_fetch(made, "numbers", NULL, NULL, cancel, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  apl_cancel_free(cancel);
+  apl_connector_free(made);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "123456789012345678901234567890");
+  CHECK_WITHIN(apl_response_meta(response), "/numbers");
+  apl_response_free(response);
+
+  status = apl_connector_new(CONFIG, &made, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  status = apl_fetch(made, "status", "{\"code\": 500}", NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_HTTP_STATUS, error);
+  apl_connector_free(made);
+  CHECK_NUMBER(apl_response_http_status(apl_error_response(error)), 500);
+  CHECK_WITHIN(apl_error_json(error), "500");
+  apl_error_free(error);
+}
+
+/* Freeing nothing is fine, and every getter has an answer for nothing. */
+static void nothing(void) {
+  size_t len = 7;
+
+  apl_connector_free(NULL);
+  apl_response_free(NULL);
+  apl_stream_free(NULL);
+  apl_cancel_free(NULL);
+  apl_error_free(NULL);
+  apl_stream_close(NULL);
+  apl_cancel_trigger(NULL);
+  CHECK_NUMBER(apl_cancel_is_triggered(NULL), 0);
+  CHECK(apl_response_body(NULL, &len) == NULL);
+  CHECK_NUMBER(len, 0);
+  CHECK_NUMBER(apl_response_http_status(NULL), 0);
+  CHECK(apl_response_header(NULL, "a") == NULL);
+  CHECK(apl_response_meta(NULL) == NULL);
+  CHECK_NUMBER(apl_error_status(NULL), 0);
+  CHECK(apl_error_message(NULL) == NULL);
+  CHECK(apl_error_response(NULL) == NULL);
+  CHECK(apl_error_partial(NULL) == NULL);
+}
+
+static void cancelled(void) {
+  apl_cancel *cancel = apl_cancel_new();
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status;
+
+  CHECK_NUMBER(apl_cancel_is_triggered(cancel), 0);
+  apl_cancel_trigger(cancel);
+  apl_cancel_trigger(cancel);
+  CHECK(apl_cancel_is_triggered(cancel) != 0);
+  status = apl_fetch(api, "echo", "{\"key\": \"never\"}", NULL, cancel, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_CANCELLED, error);
+  CHECK(response == NULL);
+  apl_error_free(error);
+  apl_cancel_free(cancel);
+}
+
+/* What the log has said, and whether it was given back. */
+struct log_seen {
+  int lines, secrets, dropped;
+};
+
+static void on_log(int32_t level, const char *message, void *user_data) {
+  struct log_seen *seen = user_data;
+  seen->lines += level > APL_LOG_LEVEL_OFF;
+  seen->secrets += strstr(message, "canary") != NULL;
+}
+
+static void on_log_dropped(void *user_data) { ((struct log_seen *)user_data)->dropped++; }
+
+static void logging(void) {
+  struct log_seen seen = {0, 0, 0};
+
+  apl_log_set(APL_LOG_LEVEL_TRACE, on_log, &seen, on_log_dropped);
+  fetched("gzip", NULL, NULL, "{\"packed\": true}");
+  apl_log_set(APL_LOG_LEVEL_OFF, NULL, NULL, NULL);
+  CHECK(seen.lines > 0);
+  CHECK_NUMBER(seen.secrets, 0);
+  CHECK_NUMBER(seen.dropped, 1);
+}
+
+int main(void) {
+  apl_error *error = NULL;
+  apl_status status;
+
+  harness_server("HOSTILE_URL");
+  versions();
+  connectors();
+  status = apl_connector_new(CONFIG, &api, &error);
+  if (CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    fetching();
+    sending();
+    health();
+    mistakes();
+    failures();
+    ownership();
+    cancelled();
+    logging();
+  }
+  nothing();
+  apl_error_free(error);
+  apl_connector_free(api);
+  return harness_end();
+}

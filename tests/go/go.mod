@@ -1,0 +1,3 @@
+module aplsmoke
+
+go 1.21

@@ -1,0 +1,442 @@
+//! The library's C functions behind a thin, safe Rust client, as the tests want to write it.
+//!
+//! The declarations are the C contract's, written out again: what the tests call is the ABI that a C program
+//! calls, through exported symbols, not through the crate's Rust types. Each call also checks what holds for
+//! every call: a status below 100 has no error, one from 100 on has an error and no result.
+//!
+//! ```ignore
+//! #[path = "support/api.rs"]
+//! mod api;
+//! ```
+
+#![allow(dead_code, missing_docs)] // each test file uses its own part of this
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::{Arc, Mutex};
+
+use apl as _; // the exported functions are in there
+use serde_json::Value;
+
+pub const OK: i32 = 0;
+pub const NULL_ARGUMENT: i32 = 100;
+pub const INVALID_ARGUMENT: i32 = 101;
+pub const INVALID_CONFIG: i32 = 102;
+pub const BUSY: i32 = 103;
+pub const UNKNOWN_ENDPOINT: i32 = 104;
+pub const UNSUPPORTED: i32 = 105;
+pub const DNS: i32 = 200;
+pub const CONNECT: i32 = 201;
+pub const TLS: i32 = 202;
+pub const TIMEOUT: i32 = 203;
+pub const IO: i32 = 204;
+pub const PROTOCOL: i32 = 205;
+pub const TOO_LARGE: i32 = 206;
+pub const REDIRECT: i32 = 207;
+pub const HTTP_STATUS: i32 = 300;
+pub const RATE_LIMITED: i32 = 301;
+pub const AUTH: i32 = 302;
+pub const CANCELLED: i32 = 400;
+pub const DECODE: i32 = 500;
+pub const TRUNCATED: i32 = 503;
+pub const PANIC: i32 = 900;
+pub const INTERNAL: i32 = 901;
+
+/// The declarations of `apl.h` that are used here; handles are opaque.
+mod c {
+    use super::{c_char, c_void};
+
+    type Handle = c_void;
+
+    unsafe extern "C" {
+        pub fn apl_connector_new(config: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle) -> i32;
+        pub fn apl_connector_open(path: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle) -> i32;
+        pub fn apl_connector_free(connector: *mut Handle);
+        pub fn apl_check_health(
+            connector: *const Handle,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_fetch(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_send(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            data: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_send_bytes(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            body: *const u8,
+            body_len: usize,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_response_body(response: *const Handle, len: *mut usize) -> *const u8;
+        pub fn apl_response_http_status(response: *const Handle) -> i32;
+        pub fn apl_response_header(response: *const Handle, name: *const c_char) -> *const c_char;
+        pub fn apl_response_meta(response: *const Handle) -> *const c_char;
+        pub fn apl_response_free(response: *mut Handle);
+        pub fn apl_cancel_new() -> *mut Handle;
+        pub fn apl_cancel_trigger(cancel: *const Handle);
+        pub fn apl_cancel_is_triggered(cancel: *const Handle) -> i32;
+        pub fn apl_cancel_free(cancel: *mut Handle);
+        pub fn apl_error_status(error: *const Handle) -> i32;
+        pub fn apl_error_message(error: *const Handle) -> *const c_char;
+        pub fn apl_error_category(error: *const Handle) -> *const c_char;
+        pub fn apl_error_http_status(error: *const Handle) -> i32;
+        pub fn apl_error_is_retryable(error: *const Handle) -> i32;
+        pub fn apl_error_retry_after_ms(error: *const Handle) -> i64;
+        pub fn apl_error_response(error: *const Handle) -> *const Handle;
+        pub fn apl_error_partial(error: *const Handle) -> *const Handle;
+        pub fn apl_error_json(error: *const Handle) -> *const c_char;
+        pub fn apl_error_free(error: *mut Handle);
+        pub fn apl_status_name(status: i32) -> *const c_char;
+        pub fn apl_log_set(
+            max_level: i32,
+            log: Option<unsafe extern "C" fn(i32, *const c_char, *mut c_void)>,
+            user_data: *mut c_void,
+            drop: Option<unsafe extern "C" fn(*mut c_void)>,
+        );
+    }
+}
+
+/// A response, copied out.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: i32,
+    pub body: Vec<u8>,
+    pub meta: Value,
+    /// In wire order, from the meta.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// An error, copied out.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub status: i32,
+    /// The status by name.
+    pub name: String,
+    pub message: String,
+    pub category: String,
+    pub http_status: i32,
+    pub retryable: bool,
+    pub retry_after_ms: i64,
+    pub json: Value,
+    /// The answer that was refused.
+    pub response: Option<Answer>,
+    /// The same answer's body; empty where there is none.
+    pub response_body: Vec<u8>,
+    pub partial: Option<Answer>,
+}
+
+impl Fault {
+    /// Everything the error says, in one text: where a secret must not be found.
+    pub fn everything(&self) -> String {
+        format!("{self:?} {}", self.json)
+    }
+}
+
+fn c_text(text: &str) -> CString {
+    CString::new(text).expect("a text without NUL")
+}
+
+/// A text for a pointer that may be NULL.
+fn optional(text: Option<&str>) -> Option<CString> {
+    text.map(c_text)
+}
+
+fn pointer(text: &Option<CString>) -> *const c_char {
+    text.as_ref().map_or(null(), |text| text.as_ptr())
+}
+
+/// A borrowed C string, copied.
+fn owned(text: *const c_char) -> String {
+    assert!(!text.is_null(), "a text is NULL");
+    // SAFETY: the library hands out NUL-terminated texts that live as long as their handle.
+    unsafe { CStr::from_ptr(text) }.to_str().expect("texts are UTF-8").to_owned()
+}
+
+fn answer(response: *const c_void) -> Answer {
+    assert!(!response.is_null(), "OK without a response");
+    let mut len = 0;
+    // SAFETY: the response is alive; the bytes are borrowed from it and copied.
+    let body = unsafe {
+        let data = c::apl_response_body(response, &mut len);
+        assert!(!data.is_null(), "a response without a body");
+        assert_eq!(*data.add(len), 0, "a body is NUL-terminated beyond its length");
+        std::slice::from_raw_parts(data, len).to_vec()
+    };
+    // SAFETY: the response is alive.
+    let (status, meta) = unsafe { (c::apl_response_http_status(response), owned(c::apl_response_meta(response))) };
+    let meta: Value = serde_json::from_str(&meta).expect("the meta is JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pairs = meta["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let headers = pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+    Answer { status, body, meta, headers }
+}
+
+fn fault(error: *mut c_void) -> Fault {
+    // SAFETY: the error is alive until the last line; the texts are copied.
+    unsafe {
+        let status = c::apl_error_status(error);
+        let some = |response: *const c_void| (!response.is_null()).then(|| answer(response));
+        let response = some(c::apl_error_response(error));
+        let fault = Fault {
+            status,
+            name: owned(c::apl_status_name(status)),
+            message: owned(c::apl_error_message(error)),
+            category: owned(c::apl_error_category(error)),
+            http_status: c::apl_error_http_status(error),
+            retryable: c::apl_error_is_retryable(error) != 0,
+            retry_after_ms: c::apl_error_retry_after_ms(error),
+            json: serde_json::from_str(&owned(c::apl_error_json(error))).expect("the error is JSON"),
+            response_body: response.as_ref().map(|answer| answer.body.clone()).unwrap_or_default(),
+            response,
+            partial: some(c::apl_error_partial(error)),
+        };
+        c::apl_error_free(error);
+        fault
+    }
+}
+
+/// Makes a call and turns what it leaves behind into a result. Out-pointers start as garbage that must go.
+fn call(f: impl FnOnce(*mut *mut c_void, *mut *mut c_void) -> i32) -> Result<*mut c_void, Fault> {
+    let garbage = std::ptr::without_provenance_mut(8);
+    let (mut out, mut error) = (garbage, garbage);
+    let status = f(&mut out, &mut error);
+    if status < 100 {
+        assert!(error.is_null(), "status {status} with an error");
+        assert!(!out.is_null(), "status {status} without a result");
+        return Ok(out);
+    }
+    assert!(!error.is_null(), "status {status} without an error");
+    assert!(out.is_null(), "status {status} with a result");
+    let fault = fault(error);
+    assert_eq!(fault.status, status, "the error's own status");
+    Err(fault)
+}
+
+fn response(f: impl FnOnce(*mut *mut c_void, *mut *mut c_void) -> i32) -> Result<Answer, Fault> {
+    let response = call(f)?;
+    let answer = answer(response);
+    // SAFETY: it is ours and not used again.
+    unsafe { c::apl_response_free(response) };
+    Ok(answer)
+}
+
+/// A cancel token.
+pub struct Cancel(*mut c_void);
+
+// SAFETY: a token is made to be used from several threads.
+unsafe impl Send for Cancel {}
+// SAFETY: as above.
+unsafe impl Sync for Cancel {}
+
+impl Cancel {
+    pub fn new() -> Cancel {
+        // SAFETY: no condition.
+        Cancel(unsafe { c::apl_cancel_new() })
+    }
+
+    pub fn trigger(&self) {
+        // SAFETY: the token is alive.
+        unsafe { c::apl_cancel_trigger(self.0) }
+    }
+
+    pub fn is_triggered(&self) -> bool {
+        // SAFETY: the token is alive.
+        unsafe { c::apl_cancel_is_triggered(self.0) != 0 }
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { c::apl_cancel_free(self.0) }
+    }
+}
+
+fn token(cancel: Option<&Cancel>) -> *const c_void {
+    cancel.map_or(null(), |cancel| cancel.0.cast_const())
+}
+
+/// A connector.
+#[derive(Debug)]
+pub struct Api(*mut c_void);
+
+// SAFETY: a connector is thread-safe (`const T *` comes first in its functions).
+unsafe impl Send for Api {}
+// SAFETY: as above.
+unsafe impl Sync for Api {}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { c::apl_connector_free(self.0) }
+    }
+}
+
+impl Api {
+    /// From configuration text, JSON or YAML.
+    pub fn new(config: &str) -> Result<Api, Fault> {
+        let config = c_text(config);
+        // SAFETY: the text lives through the call; the out-pointers are valid.
+        call(|out, error| unsafe { c::apl_connector_new(config.as_ptr(), out, error) }).map(Api)
+    }
+
+    /// From a file, or `file#section`.
+    pub fn open(path: &str) -> Result<Api, Fault> {
+        let path = c_text(path);
+        // SAFETY: as in `new`.
+        call(|out, error| unsafe { c::apl_connector_open(path.as_ptr(), out, error) }).map(Api)
+    }
+
+    /// A GET of one `path`, called `get`, against `base_url`; no retries.
+    pub fn get(base_url: &str, path: &str) -> Api {
+        let config = serde_json::json!({"base_url": base_url, "retry_count": 1, "endpoints": {"get": {"path": path}}});
+        Api::new(&config.to_string()).expect("a plain configuration")
+    }
+
+    pub fn fetch<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+    ) -> Result<Answer, Fault> {
+        self.fetch_until(endpoint, params, options, None)
+    }
+
+    /// `fetch` with a cancel token.
+    pub fn fetch_until<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Answer, Fault> {
+        let (endpoint, params, options) = (c_text(endpoint), optional(params.into()), optional(options.into()));
+        // SAFETY: the texts, the connector and the token live through the call; the out-pointers are valid.
+        response(|out, error| unsafe {
+            let (params, options) = (pointer(&params), pointer(&options));
+            c::apl_fetch(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
+        })
+    }
+
+    pub fn send<'a>(
+        &self,
+        endpoint: &str,
+        data: &str,
+        options: impl Into<Option<&'a str>>,
+    ) -> Result<Answer, Fault> {
+        self.send_until(endpoint, data, options, None)
+    }
+
+    /// `send` with a cancel token.
+    pub fn send_until<'a>(
+        &self,
+        endpoint: &str,
+        data: &str,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Answer, Fault> {
+        let (endpoint, data, options) = (c_text(endpoint), c_text(data), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        response(|out, error| unsafe {
+            c::apl_send(self.0, endpoint.as_ptr(), data.as_ptr(), pointer(&options), token(cancel), out, error)
+        })
+    }
+
+    pub fn send_bytes<'a>(
+        &self,
+        endpoint: &str,
+        body: &[u8],
+        options: impl Into<Option<&'a str>>,
+    ) -> Result<Answer, Fault> {
+        self.send_bytes_until(endpoint, body, options, None)
+    }
+
+    /// `send_bytes` with a cancel token.
+    pub fn send_bytes_until<'a>(
+        &self,
+        endpoint: &str,
+        body: &[u8],
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Answer, Fault> {
+        let (endpoint, options) = (c_text(endpoint), optional(options.into()));
+        // SAFETY: as in `fetch_until`; the bytes are borrowed for the call.
+        response(|out, error| unsafe {
+            let (body, len) = (body.as_ptr(), body.len());
+            c::apl_send_bytes(self.0, endpoint.as_ptr(), body, len, pointer(&options), token(cancel), out, error)
+        })
+    }
+
+    pub fn health(&self) -> Result<Answer, Fault> {
+        self.health_until(None)
+    }
+
+    /// `health` with a cancel token.
+    pub fn health_until(&self, cancel: Option<&Cancel>) -> Result<Answer, Fault> {
+        // SAFETY: as in `fetch_until`.
+        response(|out, error| unsafe { c::apl_check_health(self.0, token(cancel), out, error) })
+    }
+}
+
+/// Runs `f` and gives every log line of the process meanwhile. One at a time: the log is the process's.
+pub fn log_lines<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static ONE: Mutex<()> = Mutex::new(());
+
+    unsafe extern "C" fn on_log(level: i32, message: *const c_char, user_data: *mut c_void) {
+        // SAFETY: `on_drop` has not run: a callback that runs keeps its user data.
+        let lines = unsafe { &*user_data.cast::<Mutex<Vec<String>>>() };
+        lines.lock().unwrap().push(format!("{level} {}", owned(message)));
+    }
+
+    unsafe extern "C" fn on_drop(user_data: *mut c_void) {
+        // SAFETY: it came from `into_raw` and is given back once.
+        drop(unsafe { Arc::from_raw(user_data.cast::<Mutex<Vec<String>>>().cast_const()) });
+    }
+
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::into_raw(lines.clone()).cast_mut().cast();
+    // SAFETY: the user data lives until `on_drop`.
+    unsafe { c::apl_log_set(5, Some(on_log), kept, Some(on_drop)) };
+    let result = f();
+    // SAFETY: no callback, no condition.
+    unsafe { c::apl_log_set(0, None, null_mut(), None) };
+    let lines = lines.lock().unwrap().clone();
+    (result, lines)
+}
