@@ -1,0 +1,1297 @@
+/* Generated from src/ffi: do not edit. SPDX-License-Identifier: MIT OR Apache-2.0 */
+
+#ifndef APL_H
+#define APL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The number of the binary interface this header describes. @since 0.1.0 */
+#define APL_ABI_VERSION 1u
+/** The version of this header: (major << 16) | (minor << 8) | patch. @since 0.1.0 */
+#define APL_VERSION_NUMBER 0x000100u
+/** The version of this header as text. @since 0.1.0 */
+#define APL_VERSION "0.1.0"
+
+/** Stands before every declaration. Define APL_STATIC to link the static library on Windows. @since 0.1.0 */
+#ifndef APL_API
+#  if defined(_WIN32) && !defined(APL_STATIC)
+#    define APL_API __declspec(dllimport)
+#  else
+#    define APL_API
+#  endif
+#endif
+
+
+/**
+ * What a call came to; below 100 it is no error, from 100 on it is one.
+ *
+ * The numbers are pinned and never reused. New ones may appear in later versions: treat an unknown number
+ * from 100 on as a failure.
+ *
+ * @since 0.1.0
+ */
+enum apl_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Done.
+   */
+  APL_STATUS_OK = 0,
+  /**
+   * The stream is at its end.
+   */
+  APL_STATUS_END = 1,
+  /**
+   * A callback stopped the call.
+   */
+  APL_STATUS_STOPPED = 2,
+  /**
+   * Nothing came within the wait.
+   */
+  APL_STATUS_IDLE = 3,
+  /**
+   * A required pointer was NULL.
+   */
+  APL_STATUS_NULL_ARGUMENT = 100,
+  /**
+   * An argument or a call option is not acceptable.
+   */
+  APL_STATUS_INVALID_ARGUMENT = 101,
+  /**
+   * The configuration is not acceptable.
+   */
+  APL_STATUS_INVALID_CONFIG = 102,
+  /**
+   * The handle is in use by another call.
+   */
+  APL_STATUS_BUSY = 103,
+  /**
+   * The configuration has no endpoint of that name.
+   */
+  APL_STATUS_UNKNOWN_ENDPOINT = 104,
+  /**
+   * Known, but not built or not possible here.
+   */
+  APL_STATUS_UNSUPPORTED = 105,
+  /**
+   * The name did not resolve.
+   */
+  APL_STATUS_DNS = 200,
+  /**
+   * No connection to any address.
+   */
+  APL_STATUS_CONNECT = 201,
+  /**
+   * The TLS handshake or a certificate failed.
+   */
+  APL_STATUS_TLS = 202,
+  /**
+   * A time limit ran out.
+   */
+  APL_STATUS_TIMEOUT = 203,
+  /**
+   * A socket failed.
+   */
+  APL_STATUS_IO = 204,
+  /**
+   * The peer broke the protocol.
+   */
+  APL_STATUS_PROTOCOL = 205,
+  /**
+   * More bytes than a limit allows.
+   */
+  APL_STATUS_TOO_LARGE = 206,
+  /**
+   * A redirect that may not be followed.
+   */
+  APL_STATUS_REDIRECT = 207,
+  /**
+   * The answer's status is a failure.
+   */
+  APL_STATUS_HTTP_STATUS = 300,
+  /**
+   * 429, or a limiter's wait that is longer than allowed.
+   */
+  APL_STATUS_RATE_LIMITED = 301,
+  /**
+   * 401, 403, or no credentials to be had.
+   */
+  APL_STATUS_AUTH = 302,
+  /**
+   * The caller cancelled.
+   */
+  APL_STATUS_CANCELLED = 400,
+  /**
+   * The body is not what the endpoint says it is.
+   */
+  APL_STATUS_DECODE = 500,
+  /**
+   * The data does not fit its schema.
+   */
+  APL_STATUS_SCHEMA = 501,
+  /**
+   * The listing cannot go on.
+   */
+  APL_STATUS_PAGINATION = 502,
+  /**
+   * The body ended early.
+   */
+  APL_STATUS_TRUNCATED = 503,
+  /**
+   * The digest does not match.
+   */
+  APL_STATUS_CHECKSUM = 504,
+  /**
+   * The server's range is not the one asked for.
+   */
+  APL_STATUS_RANGE = 505,
+  /**
+   * A local file failed.
+   */
+  APL_STATUS_FILE = 600,
+  /**
+   * A panic was caught: a fault of this library.
+   */
+  APL_STATUS_PANIC = 900,
+  /**
+   * A fault of this library.
+   */
+  APL_STATUS_INTERNAL = 901,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum apl_status apl_status;
+#else
+typedef int32_t apl_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How much is logged; each level includes those before it.
+ *
+ * @since 0.1.0
+ */
+enum apl_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Nothing.
+   */
+  APL_LOG_LEVEL_OFF = 0,
+  /**
+   * What failed.
+   */
+  APL_LOG_LEVEL_ERROR = 1,
+  /**
+   * What the caller should know although nothing failed.
+   */
+  APL_LOG_LEVEL_WARN = 2,
+  /**
+   * What happens, in a few lines per call.
+   */
+  APL_LOG_LEVEL_INFO = 3,
+  /**
+   * What happens, in detail.
+   */
+  APL_LOG_LEVEL_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  APL_LOG_LEVEL_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum apl_log_level apl_log_level;
+#else
+typedef int32_t apl_log_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What an event of a stream is.
+ *
+ * @since 0.1.0
+ */
+enum apl_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * An event the server sent.
+   */
+  APL_KIND_EVENT = 0,
+  /**
+   * A comment; only where the options ask for comments.
+   */
+  APL_KIND_COMMENT = 1,
+  /**
+   * A connection was made; only where the options ask for the lifecycle.
+   */
+  APL_KIND_CONNECTED = 2,
+  /**
+   * A connection was lost; only where the options ask for the lifecycle.
+   */
+  APL_KIND_DISCONNECTED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum apl_kind apl_kind;
+#else
+typedef int32_t apl_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A token that cancels every call it is handed to.
+ *
+ * One token may serve many calls, one after the other or at once. What is cancelled stays cancelled.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_cancel apl_cancel;
+
+/**
+ * An API, described once: base URL, credentials, endpoints, and a pool of connections.
+ *
+ * It is shared: calls that take it as const are thread-safe.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_connector apl_connector;
+
+/**
+ * An error: what failed, where, and what is known about it.
+ *
+ * It never changes: its getters are thread-safe, and what they return lives until apl_error_free.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_error apl_error;
+
+/**
+ * An event of a stream of server-sent events.
+ *
+ * It is borrowed: in a callback until that returns, from a stream until the next apl_stream_next. Its
+ * getters belong to the thread that received it.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_event apl_event;
+
+/**
+ * How far a transfer has come.
+ *
+ * It is borrowed: in a callback until that returns, from a stream until the next apl_stream_next. Its
+ * getters belong to the thread that received it.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_progress apl_progress;
+
+/**
+ * A request that is about to be sent.
+ *
+ * It lives until the callback it was handed to returns, on the thread of that callback only.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_request apl_request;
+
+/**
+ * A finished answer: its body, its HTTP status and headers, and how it came.
+ *
+ * It never changes: its getters are thread-safe, and what they return lives until apl_response_free.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_response apl_response;
+
+/**
+ * Something that comes piece by piece: chunks, events, pages or records.
+ *
+ * One thread at a time; apl_stream_close is for the others.
+ *
+ * @since 0.1.0
+ */
+typedef struct apl_stream apl_stream;
+
+/**
+ * Receives a token to store, before a new refresh token is used.
+ *
+ * It runs on the thread whose call got the token, on several threads at once where several calls run, and
+ * never while a lock is held. It must not throw or unwind.
+ *
+ * @param token_json  valid until the callback returns
+ * @param user_data  what was handed over with the callback
+ * @return 0: stored; anything else makes the call fail with APL_STATUS_AUTH
+ * @since 0.1.0
+ */
+typedef int32_t (*apl_token_fn)(const char *token_json, void *user_data);
+
+/**
+ * Called once when a kept callback is not needed any more; NULL: nothing to do.
+ *
+ * It runs exactly once for every call it was handed to, whether that call succeeds or not, on the thread
+ * that lets go of the callback last, and never while the callback runs.
+ *
+ * @param user_data  what was handed over with the callback
+ * @since 0.1.0
+ */
+typedef void (*apl_drop_fn)(void *user_data);
+
+/**
+ * Signs a request, after its bytes are final and before each attempt.
+ *
+ * It runs on the thread inside the call, on several threads at once where several calls run, and never
+ * while a lock is held. It must not throw or unwind.
+ *
+ * @param request  valid until the callback returns
+ * @param user_data  what was handed over with the callback
+ * @return 0: send it; anything else makes the call fail with APL_STATUS_AUTH
+ * @since 0.1.0
+ */
+typedef int32_t (*apl_request_fn)(struct apl_request *request, void *user_data);
+
+/**
+ * Receives the progress of a call.
+ *
+ * It runs on the thread inside the call, at most 10 times a second, at least once a second also while
+ * nothing arrives, and always first and last. It must not throw or unwind.
+ *
+ * @param progress  valid until the callback returns
+ * @param user_data  what was handed to the call
+ * @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
+ * @since 0.1.0
+ */
+typedef int32_t (*apl_progress_fn)(const struct apl_progress *progress, void *user_data);
+
+/**
+ * Receives a log message.
+ *
+ * It runs on the thread whose call logs, on several threads at once where several calls run, and never
+ * while a lock is held. What it does inside apl is not logged to it again. It must not throw or unwind.
+ *
+ * @param level  one of apl_log_level
+ * @param message  valid until the callback returns; secrets are redacted
+ * @param user_data  what was handed over to apl_log_set
+ * @since 0.1.0
+ */
+typedef void (*apl_log_fn)(int32_t level, const char *message, void *user_data);
+
+/**
+ * Receives events, a chunk at a time.
+ *
+ * It runs on the thread inside the call. It must not throw or unwind.
+ *
+ * @param events  count pointers, valid until the callback returns
+ * @param user_data  what was handed to the call
+ * @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
+ * @since 0.1.0
+ */
+typedef int32_t (*apl_events_fn)(const struct apl_event *const *events,
+                                 size_t count,
+                                 void *user_data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes a cancel token.
+ *
+ * @return a handle to free with apl_cancel_free, never NULL
+ * @since 0.1.0
+ */
+APL_API struct apl_cancel *apl_cancel_new(void);
+
+/**
+ * Cancels every call that uses this token, now and later.
+ *
+ * It does not wait for them; they return APL_STATUS_CANCELLED. Thread-safe, and async-signal-safe on POSIX.
+ *
+ * @param cancel  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API
+void apl_cancel_trigger(const struct apl_cancel *cancel);
+
+/**
+ * Tells whether a token was triggered.
+ *
+ * Thread-safe, and async-signal-safe on POSIX.
+ *
+ * @return 1 or 0; 0 if cancel is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_cancel_is_triggered(const struct apl_cancel *cancel);
+
+/**
+ * Frees a cancel token.
+ *
+ * Calls that are already inside keep what they need of it, and finish.
+ *
+ * @param cancel  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API void apl_cancel_free(struct apl_cancel *cancel);
+
+/**
+ * Makes a connector from configuration text: JSON, or YAML if it does not begin with "{".
+ *
+ * Nothing is connected yet. Thread-safe.
+ *
+ * @param out  receives a handle to free with apl_connector_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, INVALID_CONFIG, or a problem with an argument
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_connector_new(const char *config_json,
+                             struct apl_connector **out,
+                             struct apl_error **error);
+
+/**
+ * Makes a connector from a configuration file.
+ *
+ * Nothing is connected yet. Thread-safe.
+ *
+ * @param config_path  UTF-8; "file.yaml#source" picks one connector out of a whole apilinker file
+ * @param out  receives a handle to free with apl_connector_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, INVALID_CONFIG, FILE, or a problem with an argument
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_connector_open(const char *config_path,
+                              struct apl_connector **out,
+                              struct apl_error **error);
+
+/**
+ * Frees a connector.
+ *
+ * Calls that are already inside finish as if nothing had happened; streams keep what they need.
+ *
+ * @param connector  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API void apl_connector_free(struct apl_connector *connector);
+
+/**
+ * Sets who stores the tokens that calls of this connector receive.
+ *
+ * It is set before the first call. Not built yet: APL_STATUS_UNSUPPORTED. One thread at a time.
+ *
+ * @param user_data  handed to on_token and drop
+ * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, BUSY after the first call, or a problem with an argument
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_connector_on_token(struct apl_connector *connector,
+                                  apl_token_fn on_token,
+                                  void *user_data,
+                                  apl_drop_fn drop,
+                                  struct apl_error **error);
+
+/**
+ * Sets who signs the requests of this connector: each attempt, after its bytes are final.
+ *
+ * It is set before the first call, and never sees a request to another origin. Not built yet:
+ * APL_STATUS_UNSUPPORTED. One thread at a time.
+ *
+ * @param user_data  handed to on_request and drop
+ * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, BUSY after the first call, or a problem with an argument
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_connector_on_request(struct apl_connector *connector,
+                                    apl_request_fn on_request,
+                                    void *user_data,
+                                    apl_drop_fn drop,
+                                    struct apl_error **error);
+
+/**
+ * Begins a sign-in that needs a person: returns the address to show, as JSON.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_auth_begin(const struct apl_connector *connector,
+                          const char *options_json,
+                          const struct apl_cancel *cancel,
+                          struct apl_response **out,
+                          struct apl_error **error);
+
+/**
+ * Finishes a sign-in that apl_auth_begin began.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param redirect_url  the URL the browser came back to; NULL waits for the person (device flow)
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_auth_finish(const struct apl_connector *connector,
+                           const char *redirect_url,
+                           const struct apl_cancel *cancel,
+                           struct apl_response **out,
+                           struct apl_error **error);
+
+/**
+ * Asks the API for its health; the verdict is the body, as JSON.
+ *
+ * Blocks until there is a verdict. Thread-safe.
+ *
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK whenever there is a verdict, also a bad one
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_check_health(const struct apl_connector *connector,
+                            const struct apl_cancel *cancel,
+                            struct apl_response **out,
+                            struct apl_error **error);
+
+/**
+ * Fetches data from an endpoint; the body of the answer is the data, as JSON.
+ *
+ * A listing of several pages is one array. Blocks until it is done. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_fetch(const struct apl_connector *connector,
+                     const char *endpoint,
+                     const char *params_json,
+                     const char *options_json,
+                     const struct apl_cancel *cancel,
+                     struct apl_response **out,
+                     struct apl_error **error);
+
+/**
+ * Sends data to an endpoint, as JSON; the body of the answer tells what became of it, as JSON.
+ *
+ * Blocks until it is done. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param data_json  one item, or an array of items that are sent one by one
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_send(const struct apl_connector *connector,
+                    const char *endpoint,
+                    const char *data_json,
+                    const char *options_json,
+                    const struct apl_cancel *cancel,
+                    struct apl_response **out,
+                    struct apl_error **error);
+
+/**
+ * Sends a body to an endpoint as it is, with the endpoint's method and Content-Type.
+ *
+ * Blocks until it is done. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param body  borrowed until the call returns; NULL with a body_len of 0 is an empty body
+ * @param body_len  in bytes
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_send_bytes(const struct apl_connector *connector,
+                          const char *endpoint,
+                          const uint8_t *body,
+                          size_t body_len,
+                          const char *options_json,
+                          const struct apl_cancel *cancel,
+                          struct apl_response **out,
+                          struct apl_error **error);
+
+/**
+ * Tells the request that would be sent, also as a curl command, secrets redacted; nothing is sent.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration; NULL: tell the resolved configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_explain(const struct apl_connector *connector,
+                       const char *endpoint,
+                       const char *params_json,
+                       const char *options_json,
+                       struct apl_response **out,
+                       struct apl_error **error);
+
+/**
+ * Downloads to a file; the body of the answer is a summary, as JSON.
+ *
+ * Blocks until it is done. Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param destination_path  UTF-8
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param on_progress  NULL: not wanted
+ * @param user_data  handed to on_progress
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, or STOPPED with the summary so far if on_progress stopped it
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_download(const struct apl_connector *connector,
+                        const char *endpoint,
+                        const char *destination_path,
+                        const char *params_json,
+                        const char *options_json,
+                        apl_progress_fn on_progress,
+                        void *user_data,
+                        const struct apl_cancel *cancel,
+                        struct apl_response **out,
+                        struct apl_error **error);
+
+/**
+ * The endpoint that is transferred.
+ *
+ * @return borrowed like the progress; NULL if progress is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_progress_endpoint(const struct apl_progress *progress);
+
+/**
+ * The bytes that are there, those of an earlier part included.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_bytes_processed(const struct apl_progress *progress);
+
+/**
+ * The bytes that came in this call.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_bytes_streamed(const struct apl_progress *progress);
+
+/**
+ * The bytes there will be in all.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_total_bytes(const struct apl_progress *progress);
+
+/**
+ * How much is there, from 0 to 100.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API double apl_progress_percent(const struct apl_progress *progress);
+
+/**
+ * The number of the chunk that came last, from 0.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_chunk_index(const struct apl_progress *progress);
+
+/**
+ * Tells whether the transfer goes on from an earlier part.
+ *
+ * @return 1 or 0; 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_progress_resumed(const struct apl_progress *progress);
+
+/**
+ * Tells whether everything is there.
+ *
+ * @return 1 or 0; 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_progress_done(const struct apl_progress *progress);
+
+/**
+ * The speed, in bytes per second.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API double apl_progress_bytes_per_second(const struct apl_progress *progress);
+
+/**
+ * How long it will still take, in milliseconds.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_eta_ms(const struct apl_progress *progress);
+
+/**
+ * The status of an error, the same that the call returned.
+ *
+ * Thread-safe.
+ *
+ * @return APL_STATUS_OK if error is NULL
+ * @since 0.1.0
+ */
+APL_API apl_status apl_error_status(const struct apl_error *error);
+
+/**
+ * One sentence about what failed, where, and what to do; secrets are redacted.
+ *
+ * Thread-safe.
+ *
+ * @return borrowed from the error; NULL if error is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_error_message(const struct apl_error *error);
+
+/**
+ * The category of an error: VALIDATION, NETWORK, TIMEOUT, AUTH, RATE_LIMIT, CLIENT, SERVER or UNKNOWN.
+ *
+ * Thread-safe.
+ *
+ * @return a static string; NULL if error is NULL
+ * @since 0.1.0
+ */
+APL_API
+const char *apl_error_category(const struct apl_error *error);
+
+/**
+ * The HTTP status of the answer that made the call fail.
+ *
+ * Thread-safe.
+ *
+ * @return 0 if there was no answer, or error is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_error_http_status(const struct apl_error *error);
+
+/**
+ * Tells whether this very call may be repeated now.
+ *
+ * It may where the failure passes by itself and the request was not processed, or may be processed twice
+ * without harm. Thread-safe.
+ *
+ * @return 1 or 0; 0 if error is NULL
+ * @since 0.1.0
+ */
+APL_API
+int32_t apl_error_is_retryable(const struct apl_error *error);
+
+/**
+ * How long the server asked to wait, in milliseconds.
+ *
+ * Thread-safe.
+ *
+ * @return -1 if the server did not say, or error is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_error_retry_after_ms(const struct apl_error *error);
+
+/**
+ * The answer that was refused: its status, headers, and as much of its body as max_error_body allows.
+ *
+ * Thread-safe.
+ *
+ * @return borrowed from the error, not to be freed; NULL if there was no answer, or error is NULL
+ * @since 0.1.0
+ */
+APL_API
+const struct apl_response *apl_error_response(const struct apl_error *error);
+
+/**
+ * What came before the failure: pages, a ledger, a summary; a checkpoint is in its meta.
+ *
+ * Thread-safe.
+ *
+ * @return borrowed from the error, not to be freed; NULL if nothing came, or error is NULL
+ * @since 0.1.0
+ */
+APL_API const struct apl_response *apl_error_partial(const struct apl_error *error);
+
+/**
+ * The error as a JSON object: message, error_category, status_code, request_url, attempts and the rest.
+ *
+ * It is made when first asked for. Thread-safe.
+ *
+ * @return borrowed from the error; NULL if error is NULL
+ * @since 0.1.0
+ */
+APL_API
+const char *apl_error_json(const struct apl_error *error);
+
+/**
+ * Frees an error, and with it everything borrowed from it.
+ *
+ * @param error  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API void apl_error_free(struct apl_error *error);
+
+/**
+ * Sets where log messages of the whole process go; nothing is logged before.
+ *
+ * Thread-safe. The callback that was set before is dropped as soon as no thread is inside it any more.
+ *
+ * @param max_level  one of apl_log_level; a number out of range counts as the nearest
+ * @param log  NULL: log nothing
+ * @param user_data  handed to log and drop
+ * @param drop  runs exactly once, when log is replaced; at once if log is NULL; NULL: nothing to do
+ * @since 0.1.0
+ */
+APL_API
+void apl_log_set(int32_t max_level,
+                 apl_log_fn log,
+                 void *user_data,
+                 apl_drop_fn drop);
+
+/**
+ * The method of a request.
+ *
+ * @return borrowed until the callback returns; NULL if request is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_request_method(const struct apl_request *request);
+
+/**
+ * The URL of a request, with its query.
+ *
+ * @return borrowed until the callback returns; NULL if request is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_request_url(const struct apl_request *request);
+
+/**
+ * The value of a header of a request.
+ *
+ * @param name  upper and lower case do not matter
+ * @return borrowed until the callback returns; NULL if there is no such header, or an argument is NULL
+ * @since 0.1.0
+ */
+APL_API
+const char *apl_request_header(const struct apl_request *request,
+                               const char *name);
+
+/**
+ * The body of a request.
+ *
+ * @param len  receives the number of bytes; NULL: not wanted
+ * @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory
+ * @since 0.1.0
+ */
+APL_API
+const uint8_t *apl_request_body(const struct apl_request *request,
+                                size_t *len);
+
+/**
+ * Sets a header of a request; one of that name is replaced.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED.
+ *
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_request_set_header(struct apl_request *request,
+                                  const char *name,
+                                  const char *value,
+                                  struct apl_error **error);
+
+/**
+ * Sets a query parameter of a request; one of that name is replaced.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED.
+ *
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_request_set_query(struct apl_request *request,
+                                 const char *name,
+                                 const char *value,
+                                 struct apl_error **error);
+
+/**
+ * The body of an answer: what it means depends on the call.
+ *
+ * Thread-safe.
+ *
+ * @param len  receives the number of bytes; NULL: not wanted
+ * @return borrowed from the answer; a NUL byte follows the body; NULL only if response is NULL
+ * @since 0.1.0
+ */
+APL_API const uint8_t *apl_response_body(const struct apl_response *response, size_t *len);
+
+/**
+ * The HTTP status of an answer.
+ *
+ * Thread-safe.
+ *
+ * @return 0 if the answer did not come over HTTP, or response is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_response_http_status(const struct apl_response *response);
+
+/**
+ * The value of a header: several are joined by ", ", of Set-Cookie it is the first.
+ *
+ * Bytes that are not UTF-8 are replaced. All headers in the order of the wire are in the meta. Of a fetch
+ * of several pages it is the last answer's. Thread-safe.
+ *
+ * @param name  upper and lower case do not matter
+ * @return borrowed from the answer; NULL if there is no such header, or an argument is NULL
+ * @since 0.1.0
+ */
+APL_API
+const char *apl_response_header(const struct apl_response *response,
+                                const char *name);
+
+/**
+ * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest.
+ *
+ * It is made when first asked for. Thread-safe.
+ *
+ * @return borrowed from the answer; NULL if response is NULL
+ * @since 0.1.0
+ */
+APL_API
+const char *apl_response_meta(const struct apl_response *response);
+
+/**
+ * Frees an answer, and with it everything borrowed from it.
+ *
+ * @param response  NULL does nothing; never one that is borrowed from an error or a stream
+ * @since 0.1.0
+ */
+APL_API void apl_response_free(struct apl_response *response);
+
+/**
+ * Consumes server-sent events; the body of the answer is a summary, as JSON.
+ *
+ * Blocks until it is done. Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param on_events  NULL: the summary holds the chunks
+ * @param user_data  handed to on_events
+ * @param cancel  cancels the call; NULL: nothing does
+ * @param out  receives an answer to free with apl_response_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, or STOPPED with the summary so far if on_events stopped it
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_consume_sse(const struct apl_connector *connector,
+                           const char *endpoint,
+                           const char *params_json,
+                           const char *options_json,
+                           apl_events_fn on_events,
+                           void *user_data,
+                           const struct apl_cancel *cancel,
+                           struct apl_response **out,
+                           struct apl_error **error);
+
+/**
+ * Opens a stream of server-sent events: apl_stream_next returns the data of one at a time.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
+ * @param out  receives a stream to free with apl_stream_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_sse_open(const struct apl_connector *connector,
+                        const char *endpoint,
+                        const char *params_json,
+                        const char *options_json,
+                        const struct apl_cancel *cancel,
+                        struct apl_stream **out,
+                        struct apl_error **error);
+
+/**
+ * The kind of an event, one of apl_kind.
+ *
+ * @return 0 if event is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_event_kind(const struct apl_event *event);
+
+/**
+ * The type of an event, "message" where the server gave none.
+ *
+ * @return borrowed like the event; NULL if event is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_event_type(const struct apl_event *event);
+
+/**
+ * The id of an event.
+ *
+ * @return borrowed like the event; NULL if there is none, or event is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_event_id(const struct apl_event *event);
+
+/**
+ * The data of an event, as the server sent it.
+ *
+ * @param len  receives the number of bytes; NULL: not wanted
+ * @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
+ * @since 0.1.0
+ */
+APL_API const uint8_t *apl_event_data(const struct apl_event *event, size_t *len);
+
+/**
+ * An event as a JSON object: id, event, data, retry, raw_data.
+ *
+ * @param len  receives the number of bytes; NULL: not wanted
+ * @return borrowed like the event; a NUL byte follows; NULL if event is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_event_json(const struct apl_event *event, size_t *len);
+
+/**
+ * The wait before the next reconnect that an event asked for, in milliseconds.
+ *
+ * @return -1 if it did not, or event is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_event_retry_ms(const struct apl_event *event);
+
+/**
+ * The name of a status, such as "OK" or "INVALID_CONFIG".
+ *
+ * Thread-safe.
+ *
+ * @param status  any number
+ * @return a static string, never NULL; "UNKNOWN" for a number that is no status of this version
+ * @since 0.1.0
+ */
+APL_API const char *apl_status_name(int32_t status);
+
+/**
+ * Opens the body of an answer as a stream: apl_stream_next returns a chunk of it at a time.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
+ * @param out  receives a stream to free with apl_stream_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_stream_open(const struct apl_connector *connector,
+                           const char *endpoint,
+                           const char *params_json,
+                           const char *options_json,
+                           const struct apl_cancel *cancel,
+                           struct apl_stream **out,
+                           struct apl_error **error);
+
+/**
+ * Opens a listing page by page: apl_stream_next returns the items of one page, as a JSON array.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
+ * @param out  receives a stream to free with apl_stream_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_pages_open(const struct apl_connector *connector,
+                          const char *endpoint,
+                          const char *params_json,
+                          const char *options_json,
+                          const struct apl_cancel *cancel,
+                          struct apl_stream **out,
+                          struct apl_error **error);
+
+/**
+ * Opens a listing record by record: apl_stream_next returns one record, as JSON.
+ *
+ * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ *
+ * @param endpoint  its name in the configuration
+ * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param options_json  a JSON object; NULL: the defaults
+ * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
+ * @param out  receives a stream to free with apl_stream_free; NULL on failure
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_records_open(const struct apl_connector *connector,
+                            const char *endpoint,
+                            const char *params_json,
+                            const char *options_json,
+                            const struct apl_cancel *cancel,
+                            struct apl_stream **out,
+                            struct apl_error **error);
+
+/**
+ * Waits for the next piece of a stream.
+ *
+ * END, errors and a panic are final: from then on each call returns the same. Not built yet:
+ * APL_STATUS_UNSUPPORTED. One thread at a time; from a second one: APL_STATUS_BUSY.
+ *
+ * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not wanted
+ * @param len  receives the number of bytes; NULL: not wanted
+ * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK with a piece, END without one, IDLE if nothing came within the option "wait"
+ * @since 0.1.0
+ */
+APL_API
+apl_status apl_stream_next(struct apl_stream *stream,
+                           const uint8_t **data,
+                           size_t *len,
+                           struct apl_error **error);
+
+/**
+ * The head of the current answer: its HTTP status, headers and meta.
+ *
+ * It belongs to the thread that calls apl_stream_next.
+ *
+ * @return borrowed until the next apl_stream_next, not to be freed; NULL if there is none, or stream is NULL
+ * @since 0.1.0
+ */
+APL_API
+const struct apl_response *apl_stream_response(struct apl_stream *stream);
+
+/**
+ * The event that apl_stream_next returned.
+ *
+ * It belongs to the thread that calls apl_stream_next.
+ *
+ * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
+ * @since 0.1.0
+ */
+APL_API const struct apl_event *apl_stream_event(struct apl_stream *stream);
+
+/**
+ * How far a stream has come.
+ *
+ * It belongs to the thread that calls apl_stream_next.
+ *
+ * @return borrowed until the next apl_stream_next; NULL if stream is NULL
+ * @since 0.1.0
+ */
+APL_API const struct apl_progress *apl_stream_progress(struct apl_stream *stream);
+
+/**
+ * The place after the item that was returned last, made of [A-Za-z0-9._~-] only.
+ *
+ * It belongs to the thread that calls apl_stream_next.
+ *
+ * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_stream_checkpoint(struct apl_stream *stream);
+
+/**
+ * Ends a stream from another thread: an apl_stream_next that waits returns APL_STATUS_CANCELLED.
+ *
+ * The stream is still to be freed. Thread-safe.
+ *
+ * @param stream  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API void apl_stream_close(const struct apl_stream *stream);
+
+/**
+ * Frees a stream, and with it everything borrowed from it.
+ *
+ * @param stream  NULL does nothing
+ * @since 0.1.0
+ */
+APL_API void apl_stream_free(struct apl_stream *stream);
+
+/**
+ * The number of the binary interface of the loaded library.
+ *
+ * Compare it with APL_ABI_VERSION, which is the header's. Thread-safe.
+ *
+ * @since 0.1.0
+ */
+APL_API uint32_t apl_abi_version(void);
+
+/**
+ * The version of the loaded library, as "major.minor.patch".
+ *
+ * Thread-safe.
+ *
+ * @return a static string, never NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_version(void);
+
+/**
+ * The version of the loaded library as a number: (major << 16) | (minor << 8) | patch.
+ *
+ * Compare it with APL_VERSION_NUMBER, which is the header's. Thread-safe.
+ *
+ * @since 0.1.0
+ */
+APL_API uint32_t apl_version_number(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* APL_H */

@@ -1,0 +1,407 @@
+//! `apl_connector` and the calls that answer once.
+
+use std::ffi::{c_char, c_void};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::cancel::{apl_cancel, token};
+use super::error::apl_error;
+use super::handle::{Kept, apl_drop_fn, null};
+use super::request::apl_request_fn;
+use super::response::apl_response;
+use super::status::apl_status;
+use super::{guard, handle, text};
+use crate::connector::Connector;
+use crate::error::{Error, Result};
+
+/// An API, described once: base URL, credentials, endpoints, and a pool of connections.
+///
+/// It is shared: calls that take it as const are thread-safe.
+///
+/// @since 0.1.0
+pub struct apl_connector {
+    connector: Connector,
+}
+
+impl apl_connector {
+    fn into_raw(connector: Connector) -> *mut apl_connector {
+        Arc::into_raw(Arc::new(apl_connector { connector })).cast_mut()
+    }
+}
+
+/// Receives a token to store, before a new refresh token is used.
+///
+/// It runs on the thread whose call got the token, on several threads at once where several calls run, and
+/// never while a lock is held. It must not throw or unwind.
+///
+/// @param token_json  valid until the callback returns
+/// @param user_data  what was handed over with the callback
+/// @return 0: stored; anything else makes the call fail with APL_STATUS_AUTH
+/// @since 0.1.0
+pub type apl_token_fn =
+    Option<unsafe extern "C" fn(token_json: *const c_char, user_data: *mut c_void) -> i32>;
+
+/// Makes a connector from configuration text: JSON, or YAML if it does not begin with "{".
+///
+/// Nothing is connected yet. Thread-safe.
+///
+/// @param out  receives a handle to free with apl_connector_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK, INVALID_CONFIG, or a problem with an argument
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_connector_new(
+    config_json: *const c_char,
+    out: *mut *mut apl_connector,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let config = text::required(config_json, "config_json")?;
+            Connector::from_text(config).map(apl_connector::into_raw)
+        })
+    }
+}
+
+/// Makes a connector from a configuration file.
+///
+/// Nothing is connected yet. Thread-safe.
+///
+/// @param config_path  UTF-8; "file.yaml#source" picks one connector out of a whole apilinker file
+/// @param out  receives a handle to free with apl_connector_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK, INVALID_CONFIG, FILE, or a problem with an argument
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_connector_open(
+    config_path: *const c_char,
+    out: *mut *mut apl_connector,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let path = text::required(config_path, "config_path")?;
+            Connector::open(Path::new(path)).map(apl_connector::into_raw)
+        })
+    }
+}
+
+/// Frees a connector.
+///
+/// Calls that are already inside finish as if nothing had happened; streams keep what they need.
+///
+/// @param connector  NULL does nothing
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_connector_free(connector: *mut apl_connector) {
+    if !connector.is_null() {
+        // SAFETY: the reference that `into_raw` gave away, given back once, by contract.
+        guard::or((), || drop(unsafe { Arc::from_raw(connector) }));
+    }
+}
+
+/// Sets who stores the tokens that calls of this connector receive.
+///
+/// It is set before the first call. Not built yet: APL_STATUS_UNSUPPORTED. One thread at a time.
+///
+/// @param user_data  handed to on_token and drop
+/// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK, BUSY after the first call, or a problem with an argument
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_connector_on_token(
+    connector: *mut apl_connector,
+    on_token: apl_token_fn,
+    user_data: *mut c_void,
+    drop: apl_drop_fn,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    let _kept = Kept::new(user_data, drop);
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::call(error, || {
+            handle::shared(connector, "connector")?;
+            on_token.ok_or_else(|| null("on_token"))?;
+            Err(Error::unsupported("apl_connector_on_token"))
+        })
+    }
+}
+
+/// Sets who signs the requests of this connector: each attempt, after its bytes are final.
+///
+/// It is set before the first call, and never sees a request to another origin. Not built yet:
+/// APL_STATUS_UNSUPPORTED. One thread at a time.
+///
+/// @param user_data  handed to on_request and drop
+/// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK, BUSY after the first call, or a problem with an argument
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_connector_on_request(
+    connector: *mut apl_connector,
+    on_request: apl_request_fn,
+    user_data: *mut c_void,
+    drop: apl_drop_fn,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    let _kept = Kept::new(user_data, drop);
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::call(error, || {
+            handle::shared(connector, "connector")?;
+            on_request.ok_or_else(|| null("on_request"))?;
+            Err(Error::unsupported("apl_connector_on_request"))
+        })
+    }
+}
+
+/// Begins a sign-in that needs a person: returns the address to show, as JSON.
+///
+/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+///
+/// @param options_json  a JSON object; NULL: the defaults
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_auth_begin(
+    connector: *const apl_connector,
+    options_json: *const c_char,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            handle::shared(connector, "connector")?;
+            text::optional(options_json, "options_json")?;
+            let _cancel = token(cancel);
+            Err(Error::unsupported("apl_auth_begin"))
+        })
+    }
+}
+
+/// Finishes a sign-in that apl_auth_begin began.
+///
+/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+///
+/// @param redirect_url  the URL the browser came back to; NULL waits for the person (device flow)
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_auth_finish(
+    connector: *const apl_connector,
+    redirect_url: *const c_char,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            handle::shared(connector, "connector")?;
+            text::optional(redirect_url, "redirect_url")?;
+            let _cancel = token(cancel);
+            Err(Error::unsupported("apl_auth_finish"))
+        })
+    }
+}
+
+/// Asks the API for its health; the verdict is the body, as JSON.
+///
+/// Blocks until there is a verdict. Thread-safe.
+///
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK whenever there is a verdict, also a bad one
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_check_health(
+    connector: *const apl_connector,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let connector = handle::shared(connector, "connector")?;
+            connector.connector.check_health(token(cancel).as_ref()).map(apl_response::into_raw)
+        })
+    }
+}
+
+/// Fetches data from an endpoint; the body of the answer is the data, as JSON.
+///
+/// A listing of several pages is one array. Blocks until it is done. Thread-safe.
+///
+/// @param endpoint  its name in the configuration
+/// @param params_json  query and path parameters, a JSON object; NULL: none
+/// @param options_json  a JSON object; NULL: the defaults
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_fetch(
+    connector: *const apl_connector,
+    endpoint: *const c_char,
+    params_json: *const c_char,
+    options_json: *const c_char,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let to = Target::new(connector, endpoint, params_json, options_json, cancel)?;
+            let answer = to.connector().fetch(to.endpoint, to.params, to.options, to.cancel.as_ref());
+            answer.map(apl_response::into_raw)
+        })
+    }
+}
+
+/// Sends data to an endpoint, as JSON; the body of the answer tells what became of it, as JSON.
+///
+/// Blocks until it is done. Thread-safe.
+///
+/// @param endpoint  its name in the configuration
+/// @param data_json  one item, or an array of items that are sent one by one
+/// @param options_json  a JSON object; NULL: the defaults
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_send(
+    connector: *const apl_connector,
+    endpoint: *const c_char,
+    data_json: *const c_char,
+    options_json: *const c_char,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let to = Target::new(connector, endpoint, std::ptr::null(), options_json, cancel)?;
+            let data = text::required(data_json, "data_json")?;
+            let answer = to.connector().send(to.endpoint, data, to.options, to.cancel.as_ref());
+            answer.map(apl_response::into_raw)
+        })
+    }
+}
+
+/// Sends a body to an endpoint as it is, with the endpoint's method and Content-Type.
+///
+/// Blocks until it is done. Thread-safe.
+///
+/// @param endpoint  its name in the configuration
+/// @param body  borrowed until the call returns; NULL with a body_len of 0 is an empty body
+/// @param body_len  in bytes
+/// @param options_json  a JSON object; NULL: the defaults
+/// @param cancel  cancels the call; NULL: nothing does
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_send_bytes(
+    connector: *const apl_connector,
+    endpoint: *const c_char,
+    body: *const u8,
+    body_len: usize,
+    options_json: *const c_char,
+    cancel: *const apl_cancel,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            let to = Target::new(connector, endpoint, std::ptr::null(), options_json, cancel)?;
+            let body = text::bytes(body, body_len, "body")?;
+            let answer = to.connector().send_bytes(to.endpoint, body, to.options, to.cancel.as_ref());
+            answer.map(apl_response::into_raw)
+        })
+    }
+}
+
+/// Tells the request that would be sent, also as a curl command, secrets redacted; nothing is sent.
+///
+/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+///
+/// @param endpoint  its name in the configuration; NULL: tell the resolved configuration
+/// @param params_json  query and path parameters, a JSON object; NULL: none
+/// @param options_json  a JSON object; NULL: the defaults
+/// @param out  receives an answer to free with apl_response_free; NULL on failure
+/// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @since 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn apl_explain(
+    connector: *const apl_connector,
+    endpoint: *const c_char,
+    params_json: *const c_char,
+    options_json: *const c_char,
+    out: *mut *mut apl_response,
+    error: *mut *mut apl_error,
+) -> apl_status {
+    // SAFETY: each pointer is NULL or what its type says, by contract.
+    unsafe {
+        guard::produce(out, error, || {
+            handle::shared(connector, "connector")?;
+            text::optional(endpoint, "endpoint")?;
+            text::optional(params_json, "params_json")?;
+            text::optional(options_json, "options_json")?;
+            Err(Error::unsupported("apl_explain"))
+        })
+    }
+}
+
+/// The arguments that every call to an endpoint has.
+pub(super) struct Target<'a> {
+    connector: Arc<apl_connector>,
+    pub(super) endpoint: &'a str,
+    pub(super) params: Option<&'a str>,
+    pub(super) options: Option<&'a str>,
+    pub(super) cancel: Option<Arc<crate::transport::Token>>,
+}
+
+impl<'a> Target<'a> {
+    /// Checks them all, and takes a share in the handles.
+    ///
+    /// # Safety
+    /// Each pointer is NULL or what its type says, and the strings live for `'a`.
+    pub(super) unsafe fn new(
+        connector: *const apl_connector,
+        endpoint: *const c_char,
+        params: *const c_char,
+        options: *const c_char,
+        cancel: *const apl_cancel,
+    ) -> Result<Target<'a>> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Ok(Target {
+                connector: handle::shared(connector, "connector")?,
+                endpoint: text::required(endpoint, "endpoint")?,
+                params: text::optional(params, "params_json")?,
+                options: text::optional(options, "options_json")?,
+                cancel: token(cancel),
+            })
+        }
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector.connector
+    }
+}
