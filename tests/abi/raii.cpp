@@ -4,9 +4,12 @@
 #include <cstdio>
 #include <cstring>
 #include <type_traits>
-#include <vector>
 
 static int failures = 0;
+
+/* Before main, as a static constructor of a program would. */
+static const std::uint32_t early_abi = apl_abi_version();
+static const std::string early_version = apl_version();
 
 static void check(bool good, const char* what) {
   if (!good) {
@@ -23,6 +26,7 @@ static_assert(!std::is_copy_constructible<apl::Cancel>::value, "a token moves");
 static_assert(std::is_nothrow_copy_constructible<apl::Error>::value, "an exception is copied without throwing");
 
 static void versions() {
+  check(early_abi == APL_ABI_VERSION && early_version == APL_VERSION, "the version is there before main");
   check(apl::abi_version() == APL_ABI_VERSION, "the ABI is the header's");
   check(std::strcmp(apl::version(), APL_VERSION) == 0, "the version is the header's");
   check(apl_version_number() == APL_VERSION_NUMBER, "the number is the header's");
