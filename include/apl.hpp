@@ -200,3 +200,379 @@ enum class Kind : int32_t {
 }  // namespace apl
 
 
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
+#  include <string_view>
+#  define APL_HAS_STRING_VIEW 1
+#endif
+
+/*
+ * Classes over the C functions: handles are freed by themselves, failures are thrown as apl::Error, and
+ * callbacks are callables. C++11 and later. What a handle returns is borrowed from it, as in C.
+ */
+namespace apl {
+
+namespace detail {
+
+struct Free {
+  void operator()(apl_connector* handle) const noexcept { apl_connector_free(handle); }
+  void operator()(apl_response* handle) const noexcept { apl_response_free(handle); }
+  void operator()(apl_cancel* handle) const noexcept { apl_cancel_free(handle); }
+  void operator()(apl_error* handle) const noexcept { apl_error_free(handle); }
+};
+
+inline const char* or_empty(const char* text) noexcept { return text ? text : ""; }
+
+}  // namespace detail
+
+/**
+ * The getters of an answer that something else owns: the Response or the Error it came from.
+ *
+ * @since 0.1.0
+ */
+class ResponseView {
+ public:
+  /** Nothing, or an answer that is borrowed. @since 0.1.0 */
+  explicit ResponseView(const apl_response* handle = nullptr) noexcept : handle_(handle) {}
+
+  /** Is there an answer? @since 0.1.0 */
+  explicit operator bool() const noexcept { return get() != nullptr; }
+
+  /** The body's first byte; a NUL follows the last. @since 0.1.0 */
+  const char* data() const noexcept {
+    return reinterpret_cast<const char*>(apl_response_body(get(), nullptr));
+  }
+
+  /** The body's length in bytes. @since 0.1.0 */
+  std::size_t size() const noexcept {
+    std::size_t len = 0;
+    apl_response_body(get(), &len);
+    return len;
+  }
+
+  /** A copy of the body. @since 0.1.0 */
+  std::string text() const { return get() ? std::string(data(), size()) : std::string(); }
+
+#ifdef APL_HAS_STRING_VIEW
+  /** The body, borrowed: it ends with the handle it came from. @since 0.1.0 */
+  std::string_view view() const noexcept {
+    return get() ? std::string_view(data(), size()) : std::string_view();
+  }
+#endif
+
+  /** The HTTP status; 0 if the answer did not come over HTTP. @since 0.1.0 */
+  int http_status() const noexcept { return apl_response_http_status(get()); }
+
+  /** A header's value, borrowed; NULL if there is none. @since 0.1.0 */
+  const char* header(const char* name) const noexcept { return apl_response_header(get(), name); }
+
+  /** A header's value, borrowed; NULL if there is none. @since 0.1.0 */
+  const char* header(const std::string& name) const noexcept { return header(name.c_str()); }
+
+  /** How the answer came, JSON, borrowed. @since 0.1.0 */
+  const char* meta() const noexcept { return detail::or_empty(apl_response_meta(get())); }
+
+  /** The C handle. @since 0.1.0 */
+  const apl_response* get() const noexcept { return handle_; }
+
+ protected:
+  /** For an owner that moves. @since 0.1.0 */
+  void point_to(const apl_response* handle) noexcept { handle_ = handle; }
+
+ private:
+  const apl_response* handle_;
+};
+
+/**
+ * An answer.
+ *
+ * @since 0.1.0
+ */
+class Response : public ResponseView {
+ public:
+  /** Takes over a C handle. @since 0.1.0 */
+  explicit Response(apl_response* handle) noexcept : ResponseView(handle), owner_(handle) {}
+
+  Response(Response&& other) noexcept : ResponseView(other.get()), owner_(std::move(other.owner_)) {
+    other.point_to(nullptr);
+  }
+
+  Response& operator=(Response&& other) noexcept {
+    if (this != &other) {
+      owner_ = std::move(other.owner_);
+      point_to(owner_.get());
+      other.point_to(nullptr);
+    }
+    return *this;
+  }
+
+  Response(const Response&) = delete;
+  Response& operator=(const Response&) = delete;
+
+  /** Gives up the C handle. @since 0.1.0 */
+  apl_response* release() noexcept {
+    point_to(nullptr);
+    return owner_.release();
+  }
+
+ private:
+  std::unique_ptr<apl_response, detail::Free> owner_;
+};
+
+/**
+ * What every failed call throws. Copies share what they hold.
+ *
+ * @since 0.1.0
+ */
+class Error : public std::exception {
+ public:
+  /** Takes over a C handle, which may be NULL. @since 0.1.0 */
+  Error(apl_status status, apl_error* handle) : status_(status) {
+    std::unique_ptr<apl_error, detail::Free> owner(handle);
+    handle_ = std::move(owner);
+  }
+
+  /** An error that was found before the library was called. @since 0.1.0 */
+  Error(apl_status status, const std::string& message)
+      : status_(status), message_(std::make_shared<const std::string>(message)) {}
+
+  /** What the call came to. @since 0.1.0 */
+  Status status() const noexcept { return static_cast<Status>(status_); }
+
+  /** What failed, where, and what to do. @since 0.1.0 */
+  const char* what() const noexcept override {
+    if (message_) return message_->c_str();
+    return handle_ ? detail::or_empty(apl_error_message(get())) : apl_status_name(status_);
+  }
+
+  /** The same as what(). @since 0.1.0 */
+  const char* message() const noexcept { return what(); }
+
+  /** VALIDATION, NETWORK, TIMEOUT, AUTH, RATE_LIMIT, CLIENT, SERVER or UNKNOWN. @since 0.1.0 */
+  const char* category() const noexcept {
+    if (message_) return "VALIDATION";
+    return handle_ ? detail::or_empty(apl_error_category(get())) : "UNKNOWN";
+  }
+
+  /** The answer's HTTP status; 0 if there was no answer. @since 0.1.0 */
+  int http_status() const noexcept { return apl_error_http_status(get()); }
+
+  /** May this very call be repeated now? @since 0.1.0 */
+  bool is_retryable() const noexcept { return apl_error_is_retryable(get()) != 0; }
+
+  /** How long the server asked to wait, in milliseconds; -1 if it did not say. @since 0.1.0 */
+  std::int64_t retry_after_ms() const noexcept { return apl_error_retry_after_ms(get()); }
+
+  /** The answer that was refused; it lives as long as this error or a copy of it. @since 0.1.0 */
+  ResponseView response() const noexcept { return ResponseView(apl_error_response(get())); }
+
+  /** What came before the failure; it lives as long as this error or a copy of it. @since 0.1.0 */
+  ResponseView partial() const noexcept { return ResponseView(apl_error_partial(get())); }
+
+  /** The error as JSON, borrowed; empty if the library was not called. @since 0.1.0 */
+  const char* json() const noexcept { return detail::or_empty(apl_error_json(get())); }
+
+  /** The C handle; may be NULL. @since 0.1.0 */
+  const apl_error* get() const noexcept { return handle_.get(); }
+
+ private:
+  apl_status status_;
+  std::shared_ptr<const apl_error> handle_;
+  std::shared_ptr<const std::string> message_;
+};
+
+/**
+ * A string argument: a C string, a std::string, or nullptr where NULL is allowed.
+ *
+ * A std::string with a NUL inside is refused: C would cut it there. It borrows; use it as a parameter only.
+ *
+ * @since 0.1.0
+ */
+class Text {
+ public:
+  Text(std::nullptr_t) noexcept : text_(nullptr) {}
+  Text(const char* text) noexcept : text_(text) {}
+  Text(const std::string& text) : text_(text.c_str()) {
+    if (text.find('\0') != std::string::npos) {
+      throw Error(APL_STATUS_INVALID_ARGUMENT, "a string argument has a NUL inside");
+    }
+  }
+
+  /** The C string. @since 0.1.0 */
+  const char* get() const noexcept { return text_; }
+
+ private:
+  const char* text_;
+};
+
+namespace detail {
+
+/* To be called after the call that sets `error`, never in one expression with it. */
+inline void check(apl_status status, apl_error* error) {
+  if (status >= APL_STATUS_NULL_ARGUMENT) throw Error(status, error);
+}
+
+}  // namespace detail
+
+/**
+ * Cancels every call it is handed to, from any thread.
+ *
+ * @since 0.1.0
+ */
+class Cancel {
+ public:
+  Cancel() : handle_(apl_cancel_new()) {}
+
+  /** Cancels, now and later; async-signal-safe on POSIX. @since 0.1.0 */
+  void trigger() const noexcept { apl_cancel_trigger(handle_.get()); }
+
+  /** Was it triggered? @since 0.1.0 */
+  bool is_triggered() const noexcept { return apl_cancel_is_triggered(handle_.get()) != 0; }
+
+  /** The C handle. @since 0.1.0 */
+  const apl_cancel* get() const noexcept { return handle_.get(); }
+
+ private:
+  std::unique_ptr<apl_cancel, detail::Free> handle_;
+};
+
+/**
+ * An API, described once. Its calls are for every thread at once; what fails is thrown as Error.
+ *
+ * @since 0.1.0
+ */
+class Connector {
+ public:
+  /** From configuration text: JSON, or YAML if it does not begin with "{". @since 0.1.0 */
+  explicit Connector(Text config) : handle_(make(apl_connector_new, config)) {}
+
+  /** From a file; "file.yaml#source" picks one out of many. @since 0.1.0 */
+  static Connector open(Text path) {
+    Connector connector;
+    connector.handle_ = make(apl_connector_open, path);
+    return connector;
+  }
+
+  /** Takes over a C handle. Not a constructor: Connector(nullptr) would be one. @since 0.1.0 */
+  static Connector take(apl_connector* handle) noexcept {
+    Connector connector;
+    connector.handle_.reset(handle);
+    return connector;
+  }
+
+  /** Asks the API for its health; the body is the verdict, JSON. @since 0.1.0 */
+  Response check_health(const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_check_health(get(), token(cancel), out, error);
+    });
+  }
+
+  /** Fetches data; the body is the data, JSON. @since 0.1.0 */
+  Response fetch(Text endpoint, Text params = nullptr, Text options = nullptr,
+                 const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_fetch(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Sends data, JSON; the body tells what became of it, JSON. @since 0.1.0 */
+  Response send(Text endpoint, Text data, Text options = nullptr, const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_send(get(), endpoint.get(), data.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Sends a body as it is. @since 0.1.0 */
+  Response send_bytes(Text endpoint, const void* body, std::size_t body_len, Text options = nullptr,
+                      const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_send_bytes(get(), endpoint.get(), static_cast<const std::uint8_t*>(body), body_len,
+                            options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Sends a body as it is. @since 0.1.0 */
+  Response send_bytes(Text endpoint, const std::string& body, Text options = nullptr,
+                      const Cancel* cancel = nullptr) const {
+    return send_bytes(endpoint, body.data(), body.size(), options, cancel);
+  }
+
+  /** The C handle. @since 0.1.0 */
+  const apl_connector* get() const noexcept { return handle_.get(); }
+
+ private:
+  using Handle = std::unique_ptr<apl_connector, detail::Free>;
+
+  Connector() noexcept {}
+
+  template <typename Make>
+  static Handle make(Make call, Text text) {
+    apl_connector* out = nullptr;
+    apl_error* error = nullptr;
+    const apl_status status = call(text.get(), &out, &error);
+    detail::check(status, error);
+    return Handle(out);
+  }
+
+  template <typename Call>
+  static Response answer(Call call) {
+    apl_response* out = nullptr;
+    apl_error* error = nullptr;
+    const apl_status status = call(&out, &error);
+    detail::check(status, error);
+    return Response(out);
+  }
+
+  static const apl_cancel* token(const Cancel* cancel) noexcept { return cancel ? cancel->get() : nullptr; }
+
+  Handle handle_;
+};
+
+/** Receives a level and a message; on any thread whose call logs. @since 0.1.0 */
+using LogSink = std::function<void(LogLevel, const char*)>;
+
+namespace detail {
+
+/* What C calls: an exception that got out of here would unwind through frames that are not C++'s. */
+struct LogTrampoline {
+  static void log(std::int32_t level, const char* message, void* user_data) noexcept {
+    try {
+      (*static_cast<const LogSink*>(user_data))(static_cast<LogLevel>(level), message);
+    } catch (...) {
+      /* There is nobody to tell. */
+    }
+  }
+  static void drop(void* user_data) noexcept { delete static_cast<LogSink*>(user_data); }
+};
+
+}  // namespace detail
+
+/** Sets where log messages of the whole process go; an empty sink: nowhere. @since 0.1.0 */
+inline void log_set(LogLevel max_level, LogSink sink) {
+  if (!sink) {
+    apl_log_set(APL_LOG_LEVEL_OFF, nullptr, nullptr, nullptr);
+    return;
+  }
+  std::unique_ptr<LogSink> kept(new LogSink(std::move(sink)));
+  apl_log_set(static_cast<std::int32_t>(max_level), &detail::LogTrampoline::log, kept.release(),
+              &detail::LogTrampoline::drop);
+}
+
+/** The loaded library's version. @since 0.1.0 */
+inline const char* version() noexcept { return apl_version(); }
+
+/** The loaded library's ABI; APL_ABI_VERSION is the header's. @since 0.1.0 */
+inline std::uint32_t abi_version() noexcept { return apl_abi_version(); }
+
+/** A status's name. @since 0.1.0 */
+inline const char* status_name(Status status) noexcept {
+  return apl_status_name(static_cast<std::int32_t>(status));
+}
+
+}  // namespace apl

@@ -137,7 +137,9 @@ mod tests {
         }
     }
 
-    fn collecting() -> (Sink, Arc<Mutex<Vec<(i32, String)>>>) {
+    type Seen = Arc<Mutex<Vec<(i32, String)>>>;
+
+    fn collecting() -> (Sink, Seen) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let into = seen.clone();
         (Box::new(move |level, text| into.lock().push((level, text.to_owned()))), seen)

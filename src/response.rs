@@ -160,7 +160,7 @@ impl Response {
         let answered = self.head.status != 0;
         let json = Json {
             url: &self.meta.url,
-            http_version: answered.then(|| if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
+            http_version: answered.then_some(if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
             status: answered.then_some(self.head.status),
             headers: answered.then_some(&self.head),
             length_known: answered.then_some(self.meta.length_known),

@@ -1143,7 +1143,8 @@ apl_status apl_records_open(const struct apl_connector *connector,
  * END, errors and a panic are final: from then on each call returns the same. Not built yet:
  * APL_STATUS_UNSUPPORTED. One thread at a time; from a second one: APL_STATUS_BUSY.
  *
- * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not wanted
+ * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
+ *   wanted
  * @param len  receives the number of bytes; NULL: not wanted
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @return OK with a piece, END without one, IDLE if nothing came within the option "wait"

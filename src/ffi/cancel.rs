@@ -98,3 +98,39 @@ pub unsafe extern "C" fn apl_cancel_free(cancel: *mut apl_cancel) {
     // SAFETY: as above, and nobody is inside.
     drop(unsafe { Box::from_raw(cancel) });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn freeing_waits_for_those_inside() {
+        let cancel = apl_cancel_new();
+        // SAFETY: a live handle.
+        let visit = Visit::new(unsafe { &*cancel });
+        let address = cancel.expose_provenance();
+        let freeing = std::thread::spawn(move || {
+            // SAFETY: the handle above, freed once.
+            unsafe { apl_cancel_free(std::ptr::with_exposed_provenance_mut(address)) }
+        });
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!freeing.is_finished());
+        drop(visit);
+        assert!(freeing.join().is_ok());
+    }
+
+    #[test]
+    fn a_call_keeps_its_token_when_the_handle_is_freed() {
+        let cancel = apl_cancel_new();
+        // SAFETY: a live handle, freed once.
+        let kept = unsafe {
+            let kept = token(cancel);
+            apl_cancel_trigger(cancel);
+            apl_cancel_free(cancel);
+            kept
+        };
+        assert!(kept.is_some_and(|t| t.is_cancelled()));
+    }
+}

@@ -172,3 +172,52 @@ pub unsafe extern "C" fn apl_error_free(error: *mut apl_error) {
         guard::or((), || drop(unsafe { Box::from_raw(error) }));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::response::{apl_response_body, apl_response_http_status, tests::answer};
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn an_error_lends_its_answer_and_what_came_before() {
+        let mut error = Error::new(Kind::HttpStatus, "GET items: 503\0");
+        error.http_status = Some(503);
+        error.retry_after = Some(Duration::from_millis(1500));
+        let refused = Arc::new(answer(503, &[], b"busy"));
+        error.response = Some(refused.clone());
+        error.partial = Some(Arc::new(answer(0, &[], b"[1]")));
+        let error = apl_error::into_raw(error);
+        // SAFETY: a live handle, freed once.
+        unsafe {
+            assert_eq!(apl_error_status(error), apl_status::HttpStatus);
+            assert_eq!(CStr::from_ptr(apl_error_message(error)).to_str().unwrap(), "GET items: 503\u{fffd}");
+            assert_eq!(CStr::from_ptr(apl_error_category(error)), c"SERVER");
+            assert_eq!(apl_error_http_status(error), 503);
+            assert_eq!(apl_error_is_retryable(error), 1);
+            assert_eq!(apl_error_retry_after_ms(error), 1500);
+            assert_eq!(apl_response_http_status(apl_error_response(error)), 503);
+            assert_eq!(apl_response_http_status(apl_error_partial(error)), 0);
+            assert_eq!(apl_error_partial(error), apl_error_partial(error));
+            let mut len = 0;
+            apl_response_body(apl_error_partial(error), &mut len);
+            assert_eq!(len, 3);
+            let json = CStr::from_ptr(apl_error_json(error)).to_str().unwrap();
+            assert!(json.contains(r#""response_body":"busy""#), "{json}");
+            apl_error_free(error);
+        }
+        assert_eq!(refused.body(), b"busy");
+    }
+
+    #[test]
+    fn every_category_has_the_name_of_the_json() {
+        use Category::*;
+        for each in [Validation, Network, Timeout, Auth, RateLimit, Client, Server, Unknown] {
+            assert_eq!(category(each).to_str().unwrap(), each.name());
+        }
+    }
+}

@@ -128,3 +128,96 @@ pub unsafe extern "C" fn apl_response_free(response: *mut apl_response) {
         guard::or((), || drop(unsafe { Box::from_raw(response) }));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::response::Meta;
+
+    /// A head with these fields.
+    fn head(status: u16, fields: &[(&str, &[u8])]) -> Head {
+        let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+        let mut put = |text: &[u8]| {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(text);
+            start..bytes.len() as u32
+        };
+        for (name, value) in fields {
+            ranges.push((put(name.as_bytes()), put(value)));
+        }
+        Head::new(status, 1, bytes.into(), ranges.into_iter())
+    }
+
+    pub(in super::super) fn answer(status: u16, fields: &[(&str, &[u8])], body: &[u8]) -> Response {
+        Response::new(head(status, fields), Meta::default(), body.to_vec())
+    }
+
+    fn header(response: *const apl_response, name: &CStr) -> Option<String> {
+        // SAFETY: a live handle, and a value that it lends.
+        unsafe {
+            let value = apl_response_header(response, name.as_ptr());
+            (!value.is_null()).then(|| CStr::from_ptr(value).to_str().unwrap().to_owned())
+        }
+    }
+
+    #[test]
+    fn headers_are_joined_and_set_cookie_is_the_first() {
+        let fields: &[(&str, &[u8])] = &[
+            ("Vary", b"a"),
+            ("Set-Cookie", b"a=1"),
+            ("VARY", b"b"),
+            ("set-cookie", b"b=2"),
+            ("X-Latin", b"caf\xe9"),
+            ("X-Nul", b"a\0b"),
+            ("X-Empty", b""),
+        ];
+        let response = apl_response::into_raw(answer(200, fields, b"x"));
+        assert_eq!(header(response, c"vary").unwrap(), "a, b");
+        assert_eq!(header(response, c"Set-Cookie").unwrap(), "a=1");
+        assert_eq!(header(response, c"x-latin").unwrap(), "caf\u{fffd}");
+        assert_eq!(header(response, c"x-nul").unwrap(), "a\u{fffd}b");
+        assert_eq!(header(response, c"x-empty").unwrap(), "");
+        assert_eq!(header(response, c"none"), None);
+        assert_eq!(header(response, c"caf\xe9"), None);
+        // SAFETY: a live handle, freed once.
+        unsafe {
+            let get = || apl_response_header(response, c"vary".as_ptr());
+            assert_eq!(get(), get());
+            apl_response_free(response);
+        }
+    }
+
+    #[test]
+    fn a_nul_follows_the_body() {
+        for response in [answer(200, &[], b"a\0b"), answer(204, &[], b""), Response::default()] {
+            let (len, status) = (response.body().len(), response.head.status);
+            let response = apl_response::into_raw(response);
+            // SAFETY: a live handle, freed once; the byte behind the body is promised.
+            unsafe {
+                let mut told = usize::MAX;
+                let body = apl_response_body(response, &mut told);
+                assert_eq!(told, len);
+                assert_eq!(*body.add(len), 0);
+                assert_eq!(apl_response_body(response, ptr::null_mut()), body);
+                assert_eq!(apl_response_http_status(response), i32::from(status));
+                apl_response_free(response);
+            }
+        }
+    }
+
+    #[test]
+    fn the_meta_is_json_whatever_the_server_sent() {
+        let response = apl_response::into_raw(answer(200, &[("X-Odd", b"a\0\xff\"")], b""));
+        // SAFETY: a live handle, freed once.
+        unsafe {
+            let meta = apl_response_meta(response);
+            let json: serde_json::Value = serde_json::from_slice(CStr::from_ptr(meta).to_bytes()).unwrap();
+            assert_eq!(json["headers"][0][1], "a\0\u{fffd}\"");
+            assert_eq!(apl_response_meta(response), meta);
+            apl_response_free(response);
+        }
+    }
+}

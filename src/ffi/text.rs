@@ -59,6 +59,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_length_that_no_buffer_has_is_refused() {
+        let byte = 0_u8;
+        // SAFETY: refused before anything is read.
+        let of = |data, len| unsafe { bytes(data, len, "body") }.unwrap_err();
+        for len in [usize::MAX, isize::MAX as usize + 1] {
+            for data in [std::ptr::null(), &byte] {
+                let error = of(data, len);
+                assert_eq!(error.kind(), crate::error::Kind::InvalidArgument);
+                assert!(error.message.contains("body_len"), "{error}");
+            }
+        }
+        assert_eq!(of(std::ptr::null(), 1).kind(), crate::error::Kind::NullArgument);
+    }
+
+    #[test]
+    fn an_empty_buffer_may_be_null() {
+        // SAFETY: nothing is read.
+        assert!(unsafe { bytes(std::ptr::null(), 0, "body") }.unwrap().is_empty());
+    }
+
+    #[test]
     fn a_nul_inside_is_shown_and_nothing_is_cut() {
         assert_eq!(c_string("a\0b").to_str().unwrap(), "a\u{fffd}b");
         assert_eq!(c_string("").to_str().unwrap(), "");

@@ -1,0 +1,92 @@
+/* The C++ classes, as far as they go without a server. */
+#include "apl.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <type_traits>
+
+static int failures = 0;
+
+/* Before main, as a static constructor of a program would. */
+static const std::uint32_t early_abi = apl_abi_version();
+static const std::string early_version = apl_version();
+
+static void check(bool good, const char* what) {
+  if (!good) {
+    std::printf("FAILED: %s\n", what);
+    ++failures;
+  }
+}
+
+static_assert(!std::is_copy_constructible<apl::Connector>::value, "a connector moves");
+static_assert(std::is_nothrow_move_constructible<apl::Connector>::value, "a connector moves");
+static_assert(!std::is_copy_constructible<apl::Response>::value, "a response moves");
+static_assert(std::is_nothrow_move_assignable<apl::Response>::value, "a response moves");
+static_assert(!std::is_copy_constructible<apl::Cancel>::value, "a token moves");
+static_assert(std::is_nothrow_copy_constructible<apl::Error>::value, "an exception is copied without throwing");
+
+static void versions() {
+  check(early_abi == APL_ABI_VERSION && early_version == APL_VERSION, "the version is there before main");
+  check(apl::abi_version() == APL_ABI_VERSION, "the ABI is the header's");
+  check(std::strcmp(apl::version(), APL_VERSION) == 0, "the version is the header's");
+  check(apl_version_number() == APL_VERSION_NUMBER, "the number is the header's");
+  check(std::strcmp(apl::status_name(apl::Status::InvalidConfig), "INVALID_CONFIG") == 0, "a status has a name");
+}
+
+static void errors() {
+  try {
+    apl::Connector::open("/no/such/file.json");
+    check(false, "a missing file is an error");
+  } catch (const apl::Error& error) {
+    const apl::Error copy = error;
+    check(copy.status() >= apl::Status::NullArgument, "an error has a status");
+    check(copy.what()[0] != '\0' && copy.json()[0] == '{', "an error has a message and JSON");
+    check(copy.http_status() == 0 && copy.retry_after_ms() == -1, "there was no answer");
+    check(!copy.response() && copy.response().text().empty(), "nor a body");
+  }
+  try {
+    apl::Connector connector(nullptr);
+    check(false, "NULL is an error");
+  } catch (const std::exception& error) {
+    check(std::strstr(error.what(), "config_json") != nullptr, "the message names the parameter");
+  }
+  try {
+    apl::Connector connector(std::string("{}\0{}", 5));
+    check(false, "a NUL inside is an error");
+  } catch (const apl::Error& error) {
+    check(error.status() == apl::Status::InvalidArgument, "a NUL inside is refused");
+    check(std::strcmp(error.category(), "VALIDATION") == 0 && error.json()[0] == '\0', "before the call");
+  }
+  const apl::Connector none = apl::Connector::take(nullptr);
+  try {
+    none.send_bytes("items", std::string("body"));
+    check(false, "no connector is an error");
+  } catch (const apl::Error& error) {
+    check(error.status() == apl::Status::NullArgument, "no connector is refused");
+  }
+}
+
+static void cancel() {
+  apl::Cancel token;
+  check(!token.is_triggered(), "a new token is not triggered");
+  token.trigger();
+  apl::Cancel moved(std::move(token));
+  check(moved.is_triggered(), "a triggered token stays so");
+}
+
+static void logs() {
+  auto alive = std::make_shared<int>(0);
+  apl::log_set(apl::LogLevel::Trace, [alive](apl::LogLevel, const char*) { throw 1; });
+  check(alive.use_count() == 2, "the sink is kept");
+  apl::log_set(apl::LogLevel::Off, nullptr);
+  check(alive.use_count() == 1, "the sink is dropped");
+}
+
+int main() {
+  versions();
+  errors();
+  cancel();
+  logs();
+  if (failures == 0) std::printf("ok\n");
+  return failures != 0;
+}
