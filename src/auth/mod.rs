@@ -1,10 +1,136 @@
 //! Credentials on a request; secrets and their redaction.
-/// x
-#[derive(Debug)]
-pub struct Redactor;
-impl Redactor {
-    /// x
-    pub fn redact<'a>(&self, t: &'a str) -> std::borrow::Cow<'a, str> {
-        t.into()
+//!
+//! Built: `none`, `api_key` in a header or the query, `bearer`, `basic`. They never change, so they are made
+//! once, and a request copies them.
+
+pub mod secret;
+
+pub use secret::{Redactor, Secret};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::auth::{ApiKey, KeyPlace};
+use crate::config::{Auth, header_name, header_value};
+use crate::error::{Error, Result};
+
+/// Credentials that are the same for every request.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// Name and value of a header.
+    pub header: Option<(String, Secret)>,
+    /// Name and value of a query parameter, not encoded.
+    pub query: Option<(String, Secret)>,
+}
+
+impl Credentials {
+    /// What `auth` gives to every request; nothing for the schemes that are not built.
+    pub fn new(auth: &Auth) -> Result<Credentials> {
+        match auth {
+            Auth::ApiKey(key) => api_key(key),
+            Auth::Bearer(auth) => {
+                let value = format!("Bearer {}", visible(auth.token.expose(), "token")?);
+                Ok(Credentials::authorization(value))
+            }
+            Auth::Basic(auth) => {
+                let (user, password) = (auth.username.expose(), auth.password.expose());
+                if user.contains(':') {
+                    return Err(Error::config("/auth/username: HTTP Basic cannot carry a colon in it"));
+                }
+                header_value(user).map_err(|m| Error::config(format!("/auth/username: {m}")))?;
+                header_value(password).map_err(|m| Error::config(format!("/auth/password: {m}")))?;
+                let pair = Secret::new(format!("{user}:{password}"));
+                Ok(Credentials::authorization(format!("Basic {}", STANDARD.encode(pair.expose()))))
+            }
+            _ => Ok(Credentials::default()),
+        }
+    }
+
+    fn authorization(value: String) -> Credentials {
+        Credentials { header: Some(("Authorization".into(), Secret::new(value))), query: None }
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.header.is_none() && self.query.is_none()
+    }
+}
+
+fn api_key(auth: &ApiKey) -> Result<Credentials> {
+    // `in` says it all; without it, the reference's flags and their defaults do.
+    let (in_header, in_query) = match auth.place {
+        Some(place) => (place == KeyPlace::Header, place == KeyPlace::Query),
+        None => (auth.in_header.unwrap_or(true), auth.in_query.unwrap_or(false)),
+    };
+    if auth.place.is_none() && !in_header && !in_query {
+        return Err(Error::config("/auth: the key goes neither into a header nor into the query"));
+    }
+    let mut credentials = Credentials::default();
+    if in_header {
+        let name = auth.header.as_deref().unwrap_or("X-API-Key");
+        header_name(name).map_err(|m| Error::config(format!("/auth/header: {m}")))?;
+        visible(auth.key.expose(), "key")?;
+        credentials.header = Some((name.to_owned(), auth.key.clone()));
+    }
+    if in_query {
+        let name = auth.param_name.as_deref().unwrap_or("api_key");
+        credentials.query = Some((name.to_owned(), auth.key.clone()));
+    }
+    Ok(credentials)
+}
+
+/// A token is visible ASCII; the message has nothing of it.
+fn visible<'v>(value: &'v str, key: &str) -> Result<&'v str> {
+    if value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Ok(value);
+    }
+    let message = "must be visible ASCII: it has line breaks, control characters or other letters in it";
+    Err(Error::config(format!("/auth/{key}: {message}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config::from_text;
+
+    fn credentials(auth: &str) -> Result<Credentials> {
+        let text = format!(r#"{{"base_url": "https://a.example", "auth": {auth}}}"#);
+        Credentials::new(&from_text(&text, &|_| None)?.keys.auth)
+    }
+
+    fn pair(pair: &Option<(String, Secret)>) -> Option<(&str, &str)> {
+        pair.as_ref().map(|(n, v)| (n.as_str(), v.expose()))
+    }
+
+    #[test]
+    fn static_schemes_are_a_header_or_a_query_parameter() {
+        let c = credentials(r#"{"type": "Bearer", "token": "t0ken"}"#).unwrap();
+        assert_eq!(pair(&c.header), Some(("Authorization", "Bearer t0ken")));
+        let c =
+            credentials(r#"{"type": "basic", "username": "Aladdin", "password": "open sesame"}"#).unwrap();
+        assert_eq!(pair(&c.header), Some(("Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")));
+        let c = credentials(r#"{"type": "api_key", "key": "k"}"#).unwrap();
+        assert_eq!((pair(&c.header), pair(&c.query)), (Some(("X-API-Key", "k")), None));
+        let c = credentials(r#"{"type": "api_key", "key": "k", "header_name": "X-K"}"#).unwrap();
+        assert_eq!(pair(&c.header), Some(("X-K", "k")));
+        let c = credentials(r#"{"type": "api_key", "key": "k", "in": "query"}"#).unwrap();
+        assert_eq!((pair(&c.header), pair(&c.query)), (None, Some(("api_key", "k"))));
+        assert!(credentials(r#"{"type": "none"}"#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn credentials_that_would_break_a_header_are_refused_unseen() {
+        for auth in [
+            r#"{"type": "bearer", "token": "canary\r\nX: y"}"#,
+            r#"{"type": "bearer", "token": "canary\u00e9"}"#,
+            r#"{"type": "basic", "username": "canary:x", "password": "p"}"#,
+            r#"{"type": "basic", "username": "u", "password": "canary\u0000"}"#,
+            r#"{"type": "api_key", "key": "k", "header": "canary x"}"#,
+        ] {
+            let e = credentials(auth).unwrap_err().to_string();
+            assert!(e.starts_with("/auth/") && !e.contains("canary"), "{e}");
+        }
     }
 }

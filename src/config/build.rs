@@ -133,9 +133,8 @@ pub(super) fn build(
     for (i, text) in keys.allow_origins.iter().enumerate() {
         match text.as_str() {
             "*" => any = true,
-            text => further.push(
-                url::origin(text).map_err(|m| places.fault(&["allow_origins", &i.to_string()], m))?,
-            ),
+            text => further
+                .push(url::origin(text).map_err(|m| places.fault(&["allow_origins", &i.to_string()], m))?),
         }
     }
     let allowed = Allowed::new(base.origin.clone(), further, any);
@@ -163,7 +162,8 @@ pub(super) fn build(
         let text = proxy.as_str();
         if !text.eq_ignore_ascii_case("none") && !text.eq_ignore_ascii_case("env") {
             check::proxy(text).map_err(|m| places.fault(&["proxy"], m))?;
-            if let Some(password) = ::url::Url::parse(text).ok().and_then(|u| u.password().map(str::to_owned)) {
+            if let Some(password) = ::url::Url::parse(text).ok().and_then(|u| u.password().map(str::to_owned))
+            {
                 secrets.push(Secret::new(password));
             }
         }
@@ -174,7 +174,7 @@ pub(super) fn build(
         resolve.push(check::resolve(name, to).map_err(|m| places.fault(&["resolve", name], m))?);
     }
     if let Some(path) = &keys.health.path {
-        target(path, &base, &allowed, &mut secrets).map_err(|m| places.fault(&["health", "path"], m))?;
+        target(path, &allowed, &mut secrets).map_err(|m| places.fault(&["health", "path"], m))?;
     }
 
     let settings = Settings::default().with(Overrides {
@@ -191,12 +191,13 @@ pub(super) fn build(
     let mut endpoints = Vec::new();
     let mut index = HashMap::new();
     for (name, endpoint) in std::mem::take(&mut keys.endpoints).0 {
-        let built = build_endpoint(&name, endpoint, &keys, &base, &allowed, &settings, &mut secrets)
-            .map_err(|(path, message)| {
+        let built = build_endpoint(&name, endpoint, &keys, &allowed, &settings, &mut secrets).map_err(
+            |(path, message)| {
                 let mut full = vec!["endpoints", name.as_str()];
                 full.extend(path.iter().map(String::as_str));
                 places.fault(&full, message)
-            })?;
+            },
+        )?;
         index.insert(name, endpoints.len());
         endpoints.push(built);
     }
@@ -221,7 +222,6 @@ fn build_endpoint(
     name: &str,
     keys: EndpointKeys,
     connector: &ConnectorKeys,
-    base: &Base,
     allowed: &Allowed,
     settings: &Settings,
     secrets: &mut Vec<Secret>,
@@ -236,7 +236,7 @@ fn build_endpoint(
     };
     let method = keys.method.as_deref().unwrap_or(if graphql { "POST" } else { "GET" });
     let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
-    let target = target(&path, base, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
+    let target = target(&path, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
     endpoint_headers(&keys.headers, &["headers"], secrets)?;
     if let Some(streaming) = &keys.streaming {
         endpoint_headers(&streaming.headers, &["streaming", "headers"], secrets)?;
@@ -277,7 +277,11 @@ fn flat(value: &RawJson) -> Result<(), String> {
             .map_or(true, |items| items.iter().any(|i| i.get().starts_with(['{', '[']))),
         _ => false,
     };
-    if nested { Err("a parameter is a string, number, boolean, null, or a list of these".into()) } else { Ok(()) }
+    if nested {
+        Err("a parameter is a string, number, boolean, null, or a list of these".into())
+    } else {
+        Ok(())
+    }
 }
 
 fn endpoint_headers(
@@ -327,12 +331,7 @@ fn query_secrets(url: &Text, secrets: &mut Vec<Secret>) -> bool {
     found
 }
 
-fn target(
-    path: &Text,
-    base: &Base,
-    allowed: &Allowed,
-    secrets: &mut Vec<Secret>,
-) -> Result<Target, String> {
+fn target(path: &Text, allowed: &Allowed, secrets: &mut Vec<Secret>) -> Result<Target, String> {
     let text = path.as_str();
     let (absolute, template) = match url::split_absolute(text) {
         Some((origin, rest)) => {
@@ -343,7 +342,7 @@ fn target(
             if !allowed.contains(&origin) {
                 return Err(format!("{origin} is neither the origin of base_url nor in allow_origins"));
             }
-            (Some(origin).filter(|o| *o != base.origin || !rest.is_empty()), rest)
+            (Some(origin), rest)
         }
         None => (None, text),
     };

@@ -124,7 +124,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Number(n) => visit_number(n, visitor),
             Value::Text(t) => visitor.visit_borrowed_str(t.as_str()),
             Value::List(items) => visitor.visit_seq(List { items: items.iter(), index: 0 }),
-            Value::Map(entries) => visitor.visit_map(Map { entries: entries.iter(), fields: None, tagged: false, value: None }),
+            Value::Map(entries) => {
+                visitor.visit_map(Map { entries: entries.iter(), fields: None, tagged: false, value: None })
+            }
         }
     }
 
@@ -146,9 +148,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let parts: Vec<String> = match (name, &self.value) {
-            (TEXT, Value::Text(t)) => {
-                std::iter::once(t.as_str()).chain(t.env()).map(str::to_owned).collect()
-            }
+            (TEXT, Value::Text(t)) => std::iter::once(t.as_str()).chain(t.env()).map(str::to_owned).collect(),
             // As they were written: `X-Version: 1.0` means these three characters.
             (TEXT, Value::Number(n)) => vec![n.clone()],
             (TEXT, Value::Bool(b)) => vec![b.to_string()],
@@ -170,9 +170,12 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match &self.value {
-            Value::Map(entries) => {
-                visitor.visit_map(Map { entries: entries.iter(), fields: Some(fields), tagged: false, value: None })
-            }
+            Value::Map(entries) => visitor.visit_map(Map {
+                entries: entries.iter(),
+                fields: Some(fields),
+                tagged: false,
+                value: None,
+            }),
             _ => visit_scalar(self, visitor),
         }
     }

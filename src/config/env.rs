@@ -37,8 +37,7 @@ fn fill_at(
         Value::Map(entries) => {
             for entry in entries {
                 let credentials = credentials || matches!(entry.key.as_str(), "auth" | "auth_config");
-                fill_at(&mut entry.node, lookup, warnings, credentials)
-                    .map_err(|f| f.under(&entry.key))?;
+                fill_at(&mut entry.node, lookup, warnings, credentials).map_err(|f| f.under(&entry.key))?;
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -59,9 +59,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 /// The members of a JSON object; duplicates are a fault that names the key.
 pub fn object(text: &str) -> Result<Entries<'_>, Fault> {
-    let entries: Entries<'_> = serde_json::from_str(text).map_err(|e| {
-        if e.is_data() { Fault::new("not a JSON object") } else { syntax(&e) }
-    })?;
+    let entries: Entries<'_> = serde_json::from_str(text)
+        .map_err(|e| if e.is_data() { Fault::new("not a JSON object") } else { syntax(&e) })?;
     match duplicate(entries.0.iter().map(|(k, _)| k.as_ref())) {
         Some(i) => Err(Fault::new("duplicate key").under(entries.0[i].0.as_ref())),
         None => Ok(entries),

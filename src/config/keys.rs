@@ -168,4 +168,3 @@ impl Health {
         self.timeout.map_or(std::time::Duration::from_secs(5), |s| s.0)
     }
 }
-

@@ -205,8 +205,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         let seconds = Duration::from_secs;
-        let timeouts =
-            Timeouts { connect: seconds(30), head: seconds(30), read: seconds(30), total: None };
+        let timeouts = Timeouts { connect: seconds(30), head: seconds(30), read: seconds(30), total: None };
         Settings {
             timeouts,
             retry: Retry {

@@ -72,7 +72,11 @@ pub struct Rate(pub f64);
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
         let n = deserializer.deserialize_f64(Number("a number above 0"))?;
-        if n.is_finite() && n > 0.0 { Ok(Rate(n)) } else { Err(de::Error::custom("must be a number above 0")) }
+        if n.is_finite() && n > 0.0 {
+            Ok(Rate(n))
+        } else {
+            Err(de::Error::custom("must be a number above 0"))
+        }
     }
 }
 

@@ -1,1 +1,20 @@
 //! One request: template, params, headers, body. No I/O.
+//!
+//! A [`Prototype`] is what an endpoint's requests have in common, encoded once when the connector is made.
+//! [`Prototype::prepare`] adds what a call brings ([`CallOptions`], parameters, a body) and gives a [`Prepared`].
+
+mod body;
+mod options;
+mod origin;
+mod params;
+mod path;
+mod prepared;
+mod prototype;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, items};
+pub use options::{CallOptions, OptionKeys};
+pub use origin::{Allowed, Origin};
+pub use prepared::Prepared;
+pub use prototype::Prototype;

@@ -1,0 +1,135 @@
+//! Redaction: whatever text leaves the library has its secrets replaced, in every form they travel in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+pub use crate::config::Secret;
+use crate::config::{Auth, Config, encode_component};
+
+/// Shorter values stand in ordinary words too; they are hidden only where their place is known.
+const SHORTEST: usize = 6;
+
+/// What stands in a secret's place.
+pub const HIDDEN: &str = "***";
+
+/// Finds secrets in texts.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// Longest first, so that a secret inside another one does not spoil it.
+    needles: Vec<Zeroizing<String>>,
+}
+
+impl Redactor {
+    /// Knows every secret of a configuration.
+    pub fn new(config: &Config) -> Redactor {
+        let mut redactor = Redactor::of(&config.secrets);
+        if let Auth::Basic(auth) | Auth::Digest(auth) = &config.keys.auth {
+            let pair = Secret::new(format!("{}:{}", auth.username.expose(), auth.password.expose()));
+            redactor.add(&pair);
+            redactor.order();
+        }
+        redactor
+    }
+
+    /// Knows these secrets.
+    pub fn of(secrets: &[Secret]) -> Redactor {
+        let mut redactor = Redactor::default();
+        secrets.iter().for_each(|s| redactor.add(s));
+        redactor.order();
+        redactor
+    }
+
+    /// The value itself, percent-encoded, in Base64, and inside a JSON string.
+    fn add(&mut self, secret: &Secret) {
+        let value = secret.expose();
+        if value.len() < SHORTEST {
+            return;
+        }
+        let mut encoded = String::new();
+        encode_component(value, &mut encoded);
+        let lower = lower_escapes(&encoded);
+        let json = serde_json::to_string(value).unwrap_or_default();
+        let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned();
+        let base64 = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|e| e.encode(value));
+        let forms = [value.to_owned(), encoded, lower, json].into_iter().chain(base64);
+        self.needles.extend(forms.filter(|f| f.len() >= SHORTEST).map(Zeroizing::new));
+    }
+
+    fn order(&mut self) {
+        self.needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.needles.dedup();
+    }
+
+    /// The text without secrets.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut out = Cow::Borrowed(text);
+        for needle in &self.needles {
+            if out.contains(needle.as_str()) {
+                out = Cow::Owned(out.replace(needle.as_str(), HIDDEN));
+            }
+        }
+        out
+    }
+}
+
+/// `%2F` → `%2f`: both are in use.
+fn lower_escapes(encoded: &str) -> String {
+    let mut escape = 0;
+    let lower = |c: char| {
+        escape = if c == '%' { 2 } else { i32::max(escape - 1, -1) };
+        if c != '%' && escape >= 0 { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(lower).collect()
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} forms)", self.needles.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_secret_is_hidden() {
+        let r = Redactor::of(&[Secret::new("pa/ss wörd\"")]);
+        let b64 = STANDARD.encode("pa/ss wörd\"");
+        for form in
+            ["pa/ss wörd\"", "pa%2Fss%20w%C3%B6rd%22", "pa%2fss%20w%c3%b6rd%22", "pa/ss wörd\\\"", &b64]
+        {
+            assert_eq!(r.redact(&format!("<{form}>")), "<***>", "{form}");
+        }
+        assert!(matches!(r.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn short_values_are_not_searched_for() {
+        let r = Redactor::of(&[Secret::new("admin")]);
+        assert_eq!(r.redact("the admin said"), "the admin said");
+    }
+
+    #[test]
+    fn a_secret_inside_another_does_not_spoil_it() {
+        let r = Redactor::of(&[Secret::new("abcdef"), Secret::new("abcdefghi")]);
+        assert_eq!(r.redact("abcdefghi abcdef"), "*** ***");
+    }
+
+    #[test]
+    fn basic_credentials_are_hidden_as_they_travel() {
+        let text = r#"{"base_url": "https://a.example",
+            "auth": {"type": "basic", "username": "u", "password": "long-password"}}"#;
+        let config = crate::config::from_text(text, &|_| None).unwrap();
+        let r = Redactor::new(&config);
+        let wire = format!("Basic {}", STANDARD.encode("u:long-password"));
+        assert_eq!(r.redact(&wire), "Basic ***");
+        assert!(!format!("{config:?} {r:?}").contains("long-password"));
+    }
+}

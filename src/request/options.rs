@@ -1,0 +1,218 @@
+//! The options of a call.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::config::endpoint::DropPolicy;
+use crate::config::node::{Entry, Node, Pos, Value};
+use crate::config::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
+use crate::config::values::{Delay, Named, RawJson, Seconds, Size, Statuses};
+use crate::config::{Entries, Fault, Overrides, Text, header_name, header_value, object, read, read_json};
+use crate::error::{Error, Result};
+
+/// What a call says beside its parameters. `params` and `data` stay the caller's bytes.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions<'a> {
+    /// Parameters of a send.
+    pub params: Option<&'a RawValue>,
+    /// A JSON body.
+    pub data: Option<&'a RawValue>,
+    /// All others.
+    pub keys: OptionKeys,
+}
+
+/// The call options beside `params` and `data`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptionKeys {
+    /// Here only so that a misspelt key finds it.
+    params: Option<bool>,
+    /// Here only so that a misspelt key finds it.
+    data: Option<bool>,
+    /// A form's fields.
+    pub form: Option<RawJson>,
+    /// A multipart body's parts.
+    pub multipart: Option<RawJson>,
+    /// A file that is the body.
+    pub body_file: Option<String>,
+    /// The body's Content-Type.
+    pub content_type: Option<String>,
+    /// Further headers.
+    pub extra_headers: Named<Text>,
+    /// Streams and downloads: further headers, under `extra_headers`.
+    pub headers: Named<Text>,
+    /// Seconds for the whole call.
+    pub deadline: Option<Seconds>,
+    /// Time limits of one attempt.
+    pub timeout: Option<Timeout>,
+    /// Attempts in all.
+    pub retry_count: Option<u32>,
+    /// Base of the exponential backoff, seconds.
+    pub retry_delay: Option<Delay>,
+    /// Details of repeating.
+    pub retry: Option<RetryKeys>,
+    /// Redirects.
+    pub redirects: Option<RedirectKeys>,
+    /// Limits on what a server may send.
+    pub limits: Option<LimitKeys>,
+    /// Which encodings are asked for.
+    pub accept_encoding: Option<AcceptEncoding>,
+    /// Further statuses that are no error.
+    pub ok_status: Option<Statuses>,
+    /// The Idempotency-Key.
+    pub idempotency_key: Option<String>,
+    /// Where to go on.
+    pub checkpoint: Option<String>,
+    /// Requests at once.
+    pub concurrency: Option<NonZeroU32>,
+    /// Pages fetched ahead.
+    pub prefetch: Option<u32>,
+    /// A send's ledger to go on with; true or false in a download.
+    pub resume: Option<RawJson>,
+    /// Seconds that a stream waits for the next item.
+    pub wait: Option<Delay>,
+    /// As in `sse`.
+    pub max_events: Option<u64>,
+    /// As in `sse` and `streaming`.
+    pub reconnect: Option<bool>,
+    /// As in `sse`.
+    pub reconnect_delay: Option<Delay>,
+    /// As in `sse`.
+    pub max_reconnect_attempts: Option<u32>,
+    /// As in `sse` and `streaming`.
+    pub read_timeout: Option<Seconds>,
+    /// As in `sse`.
+    pub decode_json: Option<bool>,
+    /// As in `sse` and `streaming`.
+    pub chunk_size: Option<Size>,
+    /// As in `sse`.
+    pub backpressure_buffer_size: Option<NonZeroUsize>,
+    /// As in `sse`.
+    pub drop_policy: Option<DropPolicy>,
+    /// As in `sse`.
+    pub sentinel: Option<String>,
+    /// As in `sse`.
+    pub error_path: Option<String>,
+    /// As in `sse`.
+    pub comments: Option<bool>,
+    /// As in `sse`.
+    pub lifecycle: Option<bool>,
+    /// As in `sse`.
+    pub last_event_id: Option<String>,
+    /// As in `sse`.
+    pub reconnect_clamp: Option<(Delay, Delay)>,
+    /// As in `streaming`.
+    pub resume_from: Option<u64>,
+    /// As in `streaming`.
+    pub segments: Option<NonZeroU32>,
+    /// As in `streaming`.
+    pub digest: Option<String>,
+    /// As in `streaming`.
+    pub expected_size: Option<u64>,
+    /// As in `streaming`.
+    pub expected_type: Option<String>,
+    /// As in `streaming`.
+    pub require_length: Option<bool>,
+    /// As in `streaming`.
+    pub overwrite: Option<bool>,
+    /// As in `streaming`.
+    pub use_server_name: Option<bool>,
+}
+
+impl<'a> CallOptions<'a> {
+    /// Reads `options_json`; None and `{}` are the defaults.
+    pub fn parse(text: Option<&'a str>) -> Result<CallOptions<'a>> {
+        let Some(text) = text.filter(|t| *t != "{}") else { return Ok(CallOptions::default()) };
+        parse(text).map_err(|f| {
+            // A program made the text: its lines say something only where there is no key to name.
+            let f = if f.pointer().is_empty() { f } else { f.without_position() };
+            Error::argument(format!("options: {f}"))
+        })
+    }
+
+    /// What this call says about the shared settings.
+    pub fn overrides(&self) -> Option<Overrides<'_>> {
+        let k = &self.keys;
+        let any = k.timeout.is_some()
+            || k.retry_count.is_some()
+            || k.retry_delay.is_some()
+            || k.retry.is_some()
+            || k.redirects.is_some()
+            || k.limits.is_some()
+            || k.accept_encoding.is_some();
+        any.then_some(Overrides {
+            timeout: k.timeout.as_ref(),
+            retry_count: k.retry_count,
+            retry_delay: k.retry_delay,
+            retry: k.retry.as_ref(),
+            redirects: k.redirects.as_ref(),
+            limits: k.limits.as_ref(),
+            accept_encoding: k.accept_encoding,
+        })
+    }
+
+    /// The time limit of the whole call.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.keys.deadline.map(|d| d.0)
+    }
+
+    /// The first option of a fetch or send whose engine is not there yet.
+    pub fn unbuilt(&self) -> Option<&'static str> {
+        let k = &self.keys;
+        let private = k.limits.as_ref().is_some_and(|l| l.block_private_networks == Some(true));
+        let rows = [
+            (k.form.is_some(), "form"),
+            (k.multipart.is_some(), "multipart"),
+            (k.body_file.is_some(), "body_file"),
+            (k.idempotency_key.is_some(), "idempotency_key"),
+            (k.checkpoint.is_some(), "checkpoint"),
+            (k.concurrency.is_some_and(|n| n.get() > 1), "concurrency"),
+            (k.prefetch.is_some_and(|n| n > 0), "prefetch"),
+            (k.resume.is_some(), "resume"),
+            (private, "limits.block_private_networks"),
+        ];
+        rows.into_iter().find(|(there, _)| *there).map(|(_, key)| key)
+    }
+}
+
+fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
+    let Entries(entries) = object(text)?;
+    let mut options = CallOptions::default();
+    let pos = Pos { line: 1, column: 1 };
+    let mut rest = Vec::new();
+    for (key, raw) in entries {
+        match key.as_ref() {
+            "params" if raw.get().starts_with('{') => options.params = Some(raw),
+            "params" if raw.get() == "null" => {}
+            "params" => return Err(Fault::new("must be a mapping").under("params")),
+            // null is a body too.
+            "data" => options.data = Some(raw),
+            // Notes have their place in a configuration, not here.
+            "description" | "name" => return Err(Fault::new("unknown key").under(key)),
+            k if k.starts_with("x-") => return Err(Fault::new("unknown key").under(k)),
+            k => {
+                let node = read_json(raw.get()).map_err(|f| f.under(k))?;
+                rest.push(Entry { key: key.into_owned(), pos, node });
+            }
+        }
+    }
+    if !rest.is_empty() {
+        options.keys = read(&Node { pos, value: Value::Map(rest) })?;
+    }
+    let k = &options.keys;
+    for (block, headers) in [("extra_headers", &k.extra_headers), ("headers", &k.headers)] {
+        for (i, (name, value)) in headers.iter().enumerate() {
+            let check = header_name(name).and_then(|()| header_value(value.as_str()));
+            // A name with a line break in it must not break the message either.
+            let place = if name.contains(|c: char| c.is_control()) { i.to_string() } else { name.into() };
+            check.map_err(|m| Fault::new(m).under(place).under(block))?;
+        }
+    }
+    if let Some(media) = &k.content_type {
+        header_value(media).map_err(|m| Fault::new(m).under("content_type"))?;
+    }
+    Ok(options)
+}

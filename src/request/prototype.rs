@@ -1,0 +1,296 @@
+//! What an endpoint's requests have in common, encoded once; and one request out of it and a call.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::body::{Body, data, merge};
+use super::options::CallOptions;
+use super::params::{Param, Params};
+use super::path::Template;
+use super::prepared::Prepared;
+use crate::auth::{Credentials, Secret};
+use crate::config::endpoint::{BodyKind, Decode};
+use crate::config::settings::AcceptEncoding;
+use crate::config::values::Statuses;
+use crate::config::{Config, Endpoint, Origin, Settings, encode_component};
+use crate::error::{Error, Result};
+
+/// No server takes a longer URL, and the HTTP stack underneath counts it in 16 bits.
+const MAX_URL: usize = 60_000;
+
+/// What a request accepts of an answer that is JSON.
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
+
+/// What an endpoint's requests have in common.
+#[derive(Clone, Debug)]
+pub struct Prototype {
+    method: String,
+    origin: Origin,
+    /// Origin and base path, without a slash at the end.
+    start: String,
+    /// The base path as it was configured, for an endpoint without a path.
+    base_path: String,
+    base_query: Option<String>,
+    template: Template,
+    /// Do base_url's query, and the path's, hold something from `${VAR}`?
+    secret_query: (bool, bool),
+    params: Vec<Static>,
+    auth_query: Option<(String, Secret)>,
+    headers: Vec<(String, Secret)>,
+    user_agent: Option<String>,
+    accept: &'static str,
+    body_kind: BodyKind,
+    body_template: Option<String>,
+    content_type: Option<String>,
+    settings: Settings,
+    ok_status: Statuses,
+}
+
+/// A parameter of the configuration.
+#[derive(Clone, Debug)]
+struct Static {
+    name: String,
+    value: Param<'static>,
+    secret: bool,
+}
+
+/// Sets a header, whatever the case of its name.
+fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
+    match headers.iter_mut().find(|(n, _)| n.as_ref().eq_ignore_ascii_case(name.as_ref())) {
+        Some(there) => *there = (name, value),
+        None => headers.push((name, value)),
+    }
+}
+
+impl Prototype {
+    /// Reads what an endpoint's requests have in common.
+    pub fn new(config: &Config, endpoint: &Endpoint, credentials: &Credentials) -> Result<Prototype> {
+        let keys = &endpoint.keys;
+        let absolute = endpoint.target.absolute.as_ref();
+        let origin = absolute.unwrap_or(&config.base.origin).clone();
+        let base_path = if absolute.is_some() { "/" } else { &config.base.path };
+        let template = Template::new(&endpoint.target.template)?;
+
+        let mut params = Vec::new();
+        for (name, json) in keys.params.iter() {
+            let wrong = |m: String| Error::config(format!("/endpoints/{}/params/{name}: {m}", endpoint.name));
+            let raw: &RawValue = serde_json::from_str(json.get()).map_err(|e| wrong(e.to_string()))?;
+            let value = Param::read(raw).map_err(wrong)?.into_owned();
+            params.push(Static { name: name.to_owned(), value, secret: json.is_from_env() });
+        }
+
+        // auth stands over the configured headers, as in the reference; a call's own stand over auth.
+        let mut headers: Vec<(String, Secret)> = Vec::new();
+        for (name, value) in config.keys.default_headers.iter().chain(keys.headers.iter()) {
+            set(&mut headers, name.to_owned(), Secret::new(value.as_str()));
+        }
+        if let Some((name, value)) = &credentials.header {
+            set(&mut headers, name.clone(), value.clone());
+        }
+        let user_agent = match &config.keys.user_agent {
+            // It may hold a secret: then it is not for every origin.
+            Some(agent) if agent.is_from_env() => {
+                if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("user-agent")) {
+                    headers.push(("User-Agent".into(), Secret::new(agent.as_str())));
+                }
+                None
+            }
+            Some(agent) => Some(agent.as_str().to_owned()),
+            None => Some(concat!("apl/", env!("CARGO_PKG_VERSION")).to_owned()),
+        };
+        Ok(Prototype {
+            method: endpoint.method.clone(),
+            start: format!("{origin}{}", base_path.trim_end_matches('/')),
+            base_path: base_path.to_owned(),
+            base_query: config.base.query.clone().filter(|_| absolute.is_none()),
+            origin,
+            template,
+            secret_query: (config.secret_base_query, endpoint.target.secret_query),
+            params,
+            auth_query: credentials.query.clone(),
+            headers,
+            user_agent: user_agent.filter(|a| !a.is_empty()),
+            accept: match keys.decode {
+                Decode::Json => JSON,
+                Decode::Ndjson => "application/x-ndjson",
+                Decode::Text | Decode::Bytes => "*/*",
+            },
+            body_kind: keys.body,
+            body_template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
+            content_type: keys.content_type.clone(),
+            settings: endpoint.settings.clone(),
+            ok_status: keys.ok_status.clone(),
+        })
+    }
+
+    /// One request. `params` is a JSON object; it wins over the option `params`, and that over the endpoint's.
+    pub fn prepare<'a>(
+        &'a self,
+        params: Option<&str>,
+        options: &'a CallOptions<'_>,
+        body: Body<'a>,
+    ) -> Result<Prepared<'a>> {
+        let mut call = Params::default();
+        if let Some(params) = params {
+            call.add(params)?;
+        }
+        if let Some(params) = options.params {
+            call.add(params.get())?;
+        }
+        let (url, secret) = self.url(&call)?;
+        let settings = match options.overrides() {
+            Some(o) => Cow::Owned(self.settings.with(o)),
+            None => Cow::Borrowed(&self.settings),
+        };
+        let (body, media) = self.body(options, body)?;
+        let (headers, own_headers) = self.headers(options, media, settings.accept_encoding);
+        Ok(Prepared {
+            method: &self.method,
+            origin: &self.origin,
+            url,
+            headers,
+            own_headers,
+            body,
+            settings,
+            deadline: options.deadline(),
+            ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
+            secret,
+        })
+    }
+
+    /// The whole URL, and where secrets stand in it.
+    fn url(&self, call: &Params<'_>) -> Result<(String, Vec<std::ops::Range<usize>>)> {
+        let fixed = |name: &str| self.params.iter().find(|p| p.name == name).map(|p| &p.value);
+        let expanded = self.template.expand(|name| call.get(name).or_else(|| fixed(name)))?;
+        let (path, query) = expanded.split_once('?').unwrap_or((expanded.as_ref(), ""));
+        let mut url = String::with_capacity(self.start.len() + expanded.len() + 64);
+        url.push_str(&self.start);
+        match path.trim_start_matches('/') {
+            "" if path.is_empty() && self.base_path.ends_with('/') => url.push('/'),
+            // An endpoint without a path is the base URL itself.
+            "" if path.is_empty() => {}
+            path => {
+                url.push('/');
+                url.push_str(path);
+            }
+        }
+        let (mut first, mut secret) = (true, Vec::new());
+        let whole = [(self.base_query.as_deref().unwrap_or_default(), self.secret_query.0)];
+        for (query, hidden) in whole.into_iter().chain([(query, self.secret_query.1)]) {
+            if !query.is_empty() {
+                url.push(if std::mem::take(&mut first) { '?' } else { '&' });
+                let from = url.len();
+                url.push_str(query);
+                if hidden {
+                    secret.push(from..url.len());
+                }
+            }
+        }
+        let in_auth = |name: &str| self.auth_query.as_ref().is_some_and(|(n, _)| n == name);
+        for Static { name, value, secret: hidden } in &self.params {
+            if self.template.has(name) || in_auth(name) {
+                continue;
+            }
+            match call.get(name) {
+                Some(value) => value.encode(name, &mut first, &mut url),
+                None => {
+                    let from = url.len() + 1;
+                    value.encode(name, &mut first, &mut url);
+                    if *hidden && url.len() > from {
+                        let shown = url[from..].find('=').map_or(from, |i| from + i + 1);
+                        secret.push(shown..url.len());
+                    }
+                }
+            }
+        }
+        for (name, value) in &call.0 {
+            if fixed(name).is_none() && !self.template.has(name) && !in_auth(name) {
+                value.encode(name, &mut first, &mut url);
+            }
+        }
+        if let Some((name, value)) = &self.auth_query {
+            url.push(if first { '?' } else { '&' });
+            encode_component(name, &mut url);
+            url.push('=');
+            let from = url.len();
+            encode_component(value.expose(), &mut url);
+            secret.push(from..url.len());
+        }
+        if url.len() > MAX_URL {
+            return Err(Error::argument(format!(
+                "the URL is {} bytes long; more than {MAX_URL} cannot be sent",
+                url.len()
+            )));
+        }
+        Ok((url, secret))
+    }
+
+    /// The library's own headers, then the others; and how many are the library's own.
+    fn headers<'a>(
+        &'a self,
+        options: &'a CallOptions<'_>,
+        media: Option<&'a str>,
+        encoding: AcceptEncoding,
+    ) -> (Vec<(&'a str, &'a str)>, usize) {
+        let keys = &options.keys;
+        let mut theirs: Vec<(&str, &str)> = Vec::with_capacity(self.headers.len() + 8);
+        theirs.extend(self.headers.iter().map(|(n, v)| (n.as_str(), v.expose())));
+        for (name, value) in keys.headers.iter().chain(keys.extra_headers.iter()) {
+            set(&mut theirs, name, value.as_str());
+        }
+        if keys.content_type.is_some() {
+            // What the call says about its body wins.
+            theirs.retain(|(n, _)| !n.eq_ignore_ascii_case("content-type"));
+        }
+        let encoding = match encoding {
+            AcceptEncoding::Auto => "gzip",
+            AcceptEncoding::Identity => "identity",
+        };
+        let own = [
+            self.user_agent.as_deref().map(|agent| ("User-Agent", agent)),
+            Some(("Accept", self.accept)),
+            Some(("Accept-Encoding", encoding)),
+            media.map(|media| ("Content-Type", media)),
+        ];
+        let is_set = |name: &str| theirs.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        let mut headers: Vec<_> = own.into_iter().flatten().filter(|(n, _)| !is_set(n)).collect();
+        let count = headers.len();
+        headers.extend(theirs);
+        (headers, count)
+    }
+
+    /// The body and its media type.
+    fn body<'a>(
+        &'a self,
+        options: &'a CallOptions<'_>,
+        body: Body<'a>,
+    ) -> Result<(Option<Cow<'a, [u8]>>, Option<&'a str>)> {
+        let said = options.keys.content_type.as_deref().or(self.content_type.as_deref());
+        let given = match body {
+            Body::Bytes(bytes) => return Ok((Some(Cow::Borrowed(bytes)), Some(said.unwrap_or(BYTES)))),
+            Body::Send(text) => Some(data(text)?),
+            Body::Fetch => options.data,
+        };
+        let template = self.body_template.as_deref();
+        let json = match (given, template) {
+            (Some(given), _) => merge(template, given)?,
+            (None, Some(template)) => Cow::Borrowed(template),
+            (None, None) => return Ok((None, None)),
+        };
+        let bytes = |text: Cow<'a, str>| match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        if self.body_kind != BodyKind::Raw {
+            return Ok((Some(bytes(json)), Some(said.unwrap_or(JSON))));
+        }
+        // A raw body that is given as a JSON string is the string's text.
+        let text = match json.starts_with('"') {
+            true => Cow::Owned(serde_json::from_str::<String>(&json).map_err(super::body::not_json)?),
+            false => json,
+        };
+        Ok((Some(bytes(text)), Some(said.unwrap_or(BYTES))))
+    }
+}
