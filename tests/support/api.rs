@@ -10,7 +10,7 @@
 //! ```
 
 #![allow(dead_code, missing_docs)] // each test file uses its own part of this
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err)]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};

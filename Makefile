@@ -1,0 +1,156 @@
+# make demo     builds the library and the demo API, and runs the quickstart against it
+# make test     everything that a change must pass; minutes
+# make nightly  what takes longer
+# make headers  generates the committed headers again, after a change in src/ffi
+# make clean    removes what was built
+#
+# What is missing is installed by name with apt (as root), but for Rust itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# Each crate builds in its own folder, whatever the caller's environment says.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET RUSTFLAGS
+# Where a Go toolchain lands on a machine without one.
+export PATH := $(PATH):$(CURDIR)/target/tools/go/bin
+
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RELEASE := target/release
+ASAN := target/asan/$(HOST)/debug
+DEMO := examples/demo-server/target/debug
+
+CC := gcc
+C_STRICT := -std=c99 -D_XOPEN_SOURCE=700 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror -Iinclude
+C_TESTS := basic cancel_signal
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
+	--suppressions=tests/c/valgrind.supp
+
+with_demo := tests/support/with-server DEMO_URL $(DEMO)/demo-server
+with_hostile := tests/support/with-server HOSTILE_URL $(DEMO)/hostile-server
+say = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help demo test nightly headers clean
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+# --- what is needed -----------------------------------------------------------------------------------------
+
+.PHONY: need-demo need-test
+need-demo:
+	@.ci/need cargo gcc
+need-test: need-demo
+	@.ci/need rustfmt clippy g++ clang nm libasan valgrind python3 go
+
+# --- what is built ------------------------------------------------------------------------------------------
+
+# A program linked against the library asks for its SONAME, so that name must be beside it.
+soname = ln -sf libapl.so $(1)/libapl.so.1
+
+.PHONY: lib lib-asan servers
+lib: need-demo
+	@cargo build --locked --release
+	@$(call soname,$(RELEASE))
+
+# AddressSanitizer is an unstable flag of the same, stable compiler. --target keeps it out of build scripts.
+lib-asan: need-test
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
+		cargo build --locked --target $(HOST) --target-dir target/asan
+	@$(call soname,$(ASAN))
+
+servers: need-demo
+	@cargo build --locked --manifest-path examples/demo-server/Cargo.toml
+
+target/c/quickstart: examples/c/quickstart.c include/apl.h | lib
+	@mkdir -p $(@D)
+	$(CC) $(C_STRICT) $< -o $@ -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
+
+target/c/%: tests/c/%.c tests/c/harness.h include/apl.h | lib
+	@mkdir -p $(@D)
+	$(CC) $(C_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
+
+target/c/asan/%: tests/c/%.c tests/c/harness.h include/apl.h | lib-asan
+	@mkdir -p $(@D)
+	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -pthread -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
+
+# --- demo ---------------------------------------------------------------------------------------------------
+
+demo: need-demo lib servers target/c/quickstart
+	$(call say,the quickstart, against a server that runs for as long)
+	@$(with_demo) target/c/quickstart examples/connector.yaml
+
+# --- test ---------------------------------------------------------------------------------------------------
+
+# In this order, so that what is quick to fail fails quickly; each step also by its own name.
+TESTS := test-format test-lint test-rust test-abi test-c test-valgrind test-asan test-loom test-go
+.PHONY: $(TESTS)
+test: need-test
+	@started=$$SECONDS; \
+	for step in $(TESTS); do $(MAKE) --no-print-directory $$step; done; \
+	printf '\n== all steps passed in %d s\n' $$((SECONDS - started))
+
+test-format:
+	$(call say,format)
+	@cargo fmt --check
+	@cd examples/demo-server && cargo fmt --check
+
+test-lint:
+	$(call say,lint)
+	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --manifest-path examples/demo-server/Cargo.toml --all-targets -- -D warnings
+
+test-rust:
+	$(call say,Rust tests)
+	@cargo test --locked --features test-hooks
+
+test-abi: lib
+	$(call say,the C ABI: headers and signatures and symbols)
+	@if [[ -x tests/abi/check.sh ]]; then tests/abi/check.sh; else echo 'SKIPPED: there is no tests/abi/check.sh'; fi
+
+test-c: servers $(C_TESTS:%=target/c/%) target/c/quickstart
+	$(call say,C tests)
+	@for t in $(C_TESTS); do $(with_hostile) target/c/$$t; done
+	@$(with_demo) target/c/quickstart examples/connector.yaml
+
+test-valgrind: servers $(C_TESTS:%=target/c/%) target/c/quickstart
+	$(call say,C tests under valgrind)
+	@for t in $(C_TESTS); do $(with_hostile) $(VALGRIND) target/c/$$t; done
+	@$(with_demo) $(VALGRIND) target/c/quickstart examples/connector.yaml
+
+test-asan: servers $(C_TESTS:%=target/c/asan/%)
+	$(call say,C tests under AddressSanitizer)
+	@for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done
+
+test-loom:
+	$(call say,every interleaving of the small lock-free parts)
+	@if [[ -f tests/loom/Cargo.toml ]]; then \
+		RUSTFLAGS='--cfg loom' cargo test --locked --release --manifest-path tests/loom/Cargo.toml; \
+	else echo 'SKIPPED: there is no tests/loom'; fi
+
+test-go: servers lib
+	$(call say,Go)
+	@cd tests/go && test -z "$$(gofmt -l .)" && go vet ./... && \
+		GODEBUG=cgocheck=1 ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -count=1 -v ./...
+
+# --- the rest -----------------------------------------------------------------------------------------------
+
+nightly: test
+	$(call say,the tests again and again: what depends on timing shows itself)
+	@for i in {1..20}; do cargo test --locked --quiet --features test-hooks; done
+	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
+	$(call say,Go with the race detector)
+	@cd tests/go && ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -race -count=5 ./...
+	$(call say,licences and sources of what we depend on)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@cargo deny check licenses bans sources
+
+headers:
+	@APL_BLESS=1 cargo test --locked --test headers
+	@git status --short include bindings
+
+clean:
+	@cargo clean
+	@cargo clean --manifest-path examples/demo-server/Cargo.toml
+	@if [[ -f tests/loom/Cargo.toml ]]; then cargo clean --manifest-path tests/loom/Cargo.toml; fi
