@@ -23,6 +23,7 @@ pub mod decode;
 pub mod error;
 pub mod exchange;
 pub mod ffi;
+pub mod health;
 pub mod log;
 pub mod request;
 pub mod response;

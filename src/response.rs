@@ -135,6 +135,16 @@ impl Response {
         &self.body[self.data.clone()]
     }
 
+    /// The same answer with a part of its body, without a copy.
+    pub(crate) fn narrowed(self, part: Range<usize>) -> Response {
+        Response::with_data(self.head, self.meta, self.body, part)
+    }
+
+    /// The same answer with another body.
+    pub(crate) fn with_body(self, body: Vec<u8>) -> Response {
+        Response::new(self.head, self.meta, body)
+    }
+
     /// The JSON text of `apl_response_meta`.
     pub fn meta_json(&self) -> String {
         #[derive(Serialize)]

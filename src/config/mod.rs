@@ -31,7 +31,7 @@ pub use auth::Auth;
 pub use build::{Config, Endpoint, Target};
 pub use check::{header_name, header_value};
 pub use env::Lookup;
-pub use fault::Fault;
+pub use fault::{Fault, nearest};
 pub use file::from_file;
 pub use json::{Entries, object};
 pub use origin::{Allowed, Origin};

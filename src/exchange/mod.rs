@@ -5,49 +5,34 @@
 
 mod classify;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::auth::Redactor;
-use crate::decode;
+use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
+use crate::request::Prepared;
 use crate::response::{Meta, Response, Timings};
-use crate::transport::{Answer, Failure, Limits, Request, Target, Token, Transport};
+use crate::transport::{Answer, Failure, Limits, Request, Target, Token, Trace, Transport};
+use crate::{decode, log};
 
 /// A request that carries its credentials: nothing is added to it any more.
 #[derive(Debug)]
-pub struct Signed<'a> {
-    /// The endpoint's name, for messages.
-    pub endpoint: &'a str,
-    /// The method.
-    pub method: &'a Method,
-    /// Where it goes.
-    pub target: &'a Arc<Target>,
-    /// The request target.
-    pub path_and_query: PathAndQuery,
+struct Signed<'a> {
+    endpoint: &'a str,
+    target: &'a Arc<Target>,
+    prepared: &'a Prepared<'a>,
+    method: Method,
+    path_and_query: PathAndQuery,
     /// All fields but Host and Content-Length.
-    pub headers: Cow<'a, HeaderMap>,
-    /// The body.
-    pub body: Option<Cow<'a, [u8]>>,
+    headers: HeaderMap,
     /// The URL as it may be shown.
-    pub shown_url: Arc<str>,
-}
-
-/// How a request is carried out.
-#[derive(Clone, Debug)]
-pub struct Rules<'a> {
-    /// The attempt's limits.
-    pub limits: Limits,
-    /// Statuses outside 2xx that are no failure.
-    pub ok_status: &'a [u16],
-    /// What is kept of a refused answer's body, bytes.
-    pub max_error_body: u64,
-    /// Hand the body on as it came, with its content codings.
-    pub keep_codings: bool,
+    shown_url: Arc<str>,
+    limits: Limits,
+    begun: Instant,
 }
 
 /// The pipeline of one connector.
@@ -69,94 +54,130 @@ impl Exchange {
     }
 
     /// Carries a request out. The answer's body is whole, without content codings, and not looked at.
+    ///
+    /// `endpoint` is named in messages; `target` is the prepared request's origin.
     pub fn perform(
         &self,
-        signed: &Signed<'_>,
-        rules: &Rules<'_>,
+        endpoint: &str,
+        target: &Arc<Target>,
+        prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let begun = Instant::now();
-        let answer = match self.send(signed, rules, cancel) {
+        let signed = self.sign(endpoint, target, prepared)?;
+        let answer = match self.send(&signed, cancel) {
             Ok(answer) => answer,
             Err(failure) => {
                 let error = classify::transport_failure(&failure);
-                return Err(self.placed(error, signed, begun, None));
+                return Err(self.placed(error, &signed, None));
             }
         };
-        let status = answer.head.status;
-        if (200..300).contains(&status) || rules.ok_status.contains(&status) {
-            self.accept(answer, signed, rules, begun)
+        let outcome = if prepared.is_ok(answer.head.status) {
+            self.accept(answer, &signed)
         } else {
-            Err(self.refuse(answer, signed, rules, begun))
+            Err(self.refuse(answer, &signed))
+        };
+        log::debug(format_args!(
+            "{endpoint}: {} {}: {} in {} ms",
+            signed.method,
+            signed.shown_url,
+            outcome.as_ref().map_or_else(|e| e.http_status, |r| Some(r.head.status)).unwrap_or_default(),
+            signed.begun.elapsed().as_millis(),
+        ));
+        outcome
+    }
+
+    /// The request in its final form. Static credentials are part of the prepared request already.
+    fn sign<'a>(
+        &self,
+        endpoint: &'a str,
+        target: &'a Arc<Target>,
+        prepared: &'a Prepared<'a>,
+    ) -> Result<Signed<'a>> {
+        let bad = |what: &str| Error::argument(format!("{endpoint}: {what} cannot be sent over HTTP"));
+        let mut headers = HeaderMap::with_capacity(prepared.headers.len() + 2);
+        // Host comes first (RFC 9110 7.2); one that was configured takes its place.
+        headers.insert(header::HOST, target.host_header());
+        for (name, value) in &prepared.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| bad("a header's value"))?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
+            headers.insert(name, value);
         }
+        let shown_url = prepared.redacted_url();
+        let settings = &prepared.settings;
+        let timeouts = &settings.timeouts;
+        let begun = Instant::now();
+        Ok(Signed {
+            endpoint,
+            target,
+            prepared,
+            method: Method::from_bytes(prepared.method.as_bytes()).map_err(|_| bad("the method"))?,
+            path_and_query: prepared.path_and_query().parse().map_err(|_| bad("the URL"))?,
+            headers,
+            shown_url: self.redactor.redact(&shown_url).into(),
+            limits: Limits {
+                deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
+                total: timeouts.total,
+                connect: Some(timeouts.connect),
+                head: Some(timeouts.head),
+                read: Some(timeouts.read),
+                max_head: settings.limits.max_header as usize,
+                max_body: settings.limits.max_body,
+            },
+            begun,
+        })
     }
 
     /// One attempt. An idle connection may be closed by the server in the very moment in which it is used;
     /// that is no failure of the request, which goes out once more on a new one, if it may.
-    fn send(
-        &self,
-        signed: &Signed<'_>,
-        rules: &Rules<'_>,
-        cancel: Option<&Arc<Token>>,
-    ) -> Result<Answer, Failure> {
+    fn send(&self, signed: &Signed<'_>, cancel: Option<&Arc<Token>>) -> Result<Answer, Failure> {
         let request = Request {
-            method: signed.method,
+            method: &signed.method,
             target: signed.target,
             path_and_query: signed.path_and_query.clone(),
             headers: &signed.headers,
-            body: signed.body.as_deref(),
+            body: signed.prepared.body.as_deref(),
         };
-        match self.transport.send(&request, &rules.limits, cancel, false) {
-            Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(signed.method)) => {
-                self.transport.send(&request, &rules.limits, cancel, true)
+        match self.transport.send(&request, &signed.limits, cancel, false) {
+            Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(&signed.method)) => {
+                self.transport.send(&request, &signed.limits, cancel, true)
             }
             outcome => outcome,
         }
     }
 
-    fn accept(
-        &self,
-        answer: Answer,
-        signed: &Signed<'_>,
-        rules: &Rules<'_>,
-        begun: Instant,
-    ) -> Result<Response> {
+    fn accept(&self, answer: Answer, signed: &Signed<'_>) -> Result<Response> {
         let Answer { head, mut body, trace } = answer;
-        let placed = |error: Error| self.placed(error, signed, begun, Some(head.status));
+        let placed = |error: Error| self.placed(error, signed, Some(head.status));
+        // An answer to HEAD has none, a 206 only a part; and `identity` asks for the body as it comes.
+        let bare = signed.method == Method::HEAD
+            || matches!(head.status, 204 | 206 | 304)
+            || signed.prepared.settings.accept_encoding == AcceptEncoding::Identity;
         // Looked at first: what cannot be decoded need not be read.
-        let bare =
-            rules.keep_codings || *signed.method == Method::HEAD || matches!(head.status, 204 | 206 | 304);
         let codings = if bare { Vec::new() } else { decode::codings(&head).map_err(placed)? };
         let read_begun = Instant::now();
         let whole = body.read_all().map_err(|fail| {
             let failure = Failure { fail, sent: Sent::Yes, stale: false };
             placed(classify::transport_failure(&failure))
         })?;
-        let whole = decode::decode_content(&codings, whole, rules.limits.max_body).map_err(placed)?;
-        let meta = Meta {
-            url: signed.shown_url.clone(),
-            length_known: body.length_known(),
-            attempts: vec![self.attempt(signed, begun, Some(head.status), None)],
-            timings: Timings {
-                dns: trace.dns.map(millis),
-                connect: trace.connect.map(millis),
-                tls: trace.tls.map(millis),
-                head: millis(trace.head),
-                body: millis(read_begun.elapsed()),
-                total: millis(begun.elapsed()),
-            },
-            remote_addr: Some(trace.peer),
-            reused: trace.reused,
-            warnings: Vec::new(),
+        let whole = decode::decode_content(&codings, whole, signed.limits.max_body).map_err(placed)?;
+        let timings = Timings {
+            dns: trace.dns.map(millis),
+            connect: trace.connect.map(millis),
+            tls: trace.tls.map(millis),
+            head: millis(trace.head),
+            body: millis(read_begun.elapsed()),
+            total: millis(signed.begun.elapsed()),
         };
+        let attempts = vec![self.attempt(signed, Some(head.status), Sent::Yes, None)];
+        let meta = Meta { attempts, timings, ..meta(signed, &trace, body.length_known()) };
         Ok(Response::new(head, meta, whole))
     }
 
     /// A status that is a failure. What can be had of the body goes with it; a body that fails too does not
     /// hide the status.
-    fn refuse(&self, answer: Answer, signed: &Signed<'_>, rules: &Rules<'_>, begun: Instant) -> Error {
+    fn refuse(&self, answer: Answer, signed: &Signed<'_>) -> Error {
         let Answer { head, mut body, trace } = answer;
-        let max = rules.max_error_body;
+        let max = signed.prepared.settings.limits.max_error_body;
         let mut text = body.read_some(max as usize).unwrap_or_default();
         if let Ok(codings) = decode::codings(&head)
             && !codings.is_empty()
@@ -165,23 +186,16 @@ impl Exchange {
             text = plain;
         }
         let error = classify::refused(&head, &text);
-        let mut error = self.placed(error, signed, begun, Some(head.status));
-        let meta = Meta {
-            url: signed.shown_url.clone(),
-            length_known: body.length_known(),
-            attempts: error.attempts.clone(),
-            remote_addr: Some(trace.peer),
-            reused: trace.reused,
-            ..Meta::default()
-        };
+        let mut error = self.placed(error, signed, Some(head.status));
+        let attempts = error.attempts.clone();
+        let meta = Meta { attempts, ..meta(signed, &trace, body.length_known()) };
         error.response = Some(Arc::new(Response::new(head, meta, text)));
         error
     }
 
     /// Says where an error happened, and takes the secrets out of it.
-    fn placed(&self, mut error: Error, signed: &Signed<'_>, begun: Instant, status: Option<u16>) -> Error {
-        let what = std::mem::take(&mut error.message);
-        let what = self.redactor.redact(&what).into_owned();
+    fn placed(&self, mut error: Error, signed: &Signed<'_>, status: Option<u16>) -> Error {
+        let what = self.redactor.redact(&error.message).into_owned();
         error.message = format!("{}: {} {}: {what}", signed.endpoint, signed.method, signed.shown_url);
         if status.is_some() {
             error.sent = Sent::Yes;
@@ -190,25 +204,33 @@ impl Exchange {
         error.endpoint = Some(signed.endpoint.into());
         error.method = Some(signed.method.as_str().into());
         error.url = Some(signed.shown_url.clone());
-        error.repeatable = repeatable(signed.method);
-        let failed =
-            (!matches!(error.kind, Kind::HttpStatus | Kind::Auth | Kind::RateLimited | Kind::Redirect))
-                .then_some(what);
-        let mut attempt = self.attempt(signed, begun, status, failed);
-        attempt.sent = error.sent;
-        error.attempts = vec![attempt];
+        error.repeatable = repeatable(&signed.method);
+        let refused =
+            matches!(error.kind, Kind::HttpStatus | Kind::Auth | Kind::RateLimited | Kind::Redirect);
+        let failed = (!refused).then_some(what);
+        error.attempts = vec![self.attempt(signed, status, error.sent, failed)];
         error
     }
 
     fn attempt(
         &self,
         signed: &Signed<'_>,
-        begun: Instant,
         status: Option<u16>,
+        sent: Sent,
         error: Option<String>,
     ) -> Attempt {
-        let ms = begun.elapsed().as_millis() as u64;
-        Attempt { n: 1, url: signed.shown_url.clone(), status, error, sent: Sent::Yes, wait_ms: 0, ms }
+        let ms = signed.begun.elapsed().as_millis() as u64;
+        Attempt { n: 1, url: signed.shown_url.clone(), status, error, sent, wait_ms: 0, ms }
+    }
+}
+
+fn meta(signed: &Signed<'_>, trace: &Trace, length_known: bool) -> Meta {
+    Meta {
+        url: signed.shown_url.clone(),
+        length_known,
+        remote_addr: Some(trace.peer),
+        reused: trace.reused,
+        ..Meta::default()
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Request<'a> {
     pub target: &'a Arc<Target>,
     /// The request target (RFC 9112 3.2.1).
     pub path_and_query: PathAndQuery,
-    /// All fields but Host and Content-Length.
+    /// All fields but Content-Length.
     pub headers: &'a HeaderMap,
     /// The body. `None` on a method that usually has one goes out with `Content-Length: 0`.
     pub body: Option<&'a [u8]>,
@@ -220,9 +220,6 @@ impl Transport {
         *head.method_mut() = request.method.clone();
         *head.uri_mut() = uri;
         *head.headers_mut() = request.headers.clone();
-        if !request.headers.contains_key(header::HOST) {
-            head.headers_mut().insert(header::HOST, target.host_header.clone());
-        }
         let _current = Current::set(call.clone());
         // Without an explicit empty body, ureq would send these chunked.
         let usual = matches!(*request.method, Method::POST | Method::PUT | Method::PATCH);

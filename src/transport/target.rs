@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
+use crate::config::Origin;
 use crate::error::{Error, Result};
 
 /// Scheme, host and port, with everything about them that a request needs, made once.
@@ -16,34 +17,31 @@ pub struct Target {
     pub port: u16,
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
-    pub(super) host_header: HeaderValue,
+    host_header: HeaderValue,
 }
 
 impl Target {
-    /// The origin of an http or https URL.
-    pub fn of(url: &url::Url) -> Result<Target> {
-        let bad =
-            || Error::config(format!("`{}` is no http or https origin", url.origin().ascii_serialization()));
-        let tls = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(bad()),
-        };
-        let host = url.host_str().ok_or_else(bad)?;
-        let port = url.port_or_known_default().ok_or_else(bad)?;
-        // `url` leaves a default port out, which is what Host wants (RFC 9110 7.2).
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_string(),
-        };
+    /// What a request needs to know of an origin.
+    pub fn of(origin: &Origin) -> Result<Target> {
+        let host = origin.host();
+        let scheme = if origin.is_https() { Scheme::HTTPS } else { Scheme::HTTP };
+        // The port is left out where it is the scheme's own, as Host wants it (RFC 9110 7.2).
+        let written = origin.to_string();
+        let authority = written.split_once("://").map_or("", |(_, authority)| authority);
+        let bad = || Error::config(format!("`{origin}` is not an origin that HTTP can name"));
         Ok(Target {
-            tls,
+            tls: origin.is_https(),
             host: host.trim_start_matches('[').trim_end_matches(']').into(),
-            port,
-            scheme: if tls { Scheme::HTTPS } else { Scheme::HTTP },
-            host_header: HeaderValue::from_str(&authority).map_err(|_| bad())?,
+            port: origin.port(),
+            scheme,
+            host_header: HeaderValue::from_str(authority).map_err(|_| bad())?,
             authority: authority.parse().map_err(|_| bad())?,
         })
+    }
+
+    /// The value of Host.
+    pub fn host_header(&self) -> HeaderValue {
+        self.host_header.clone()
     }
 
     /// May a connection to the other serve this one?
