@@ -349,7 +349,8 @@ fn target(path: &Text, allowed: &Allowed, secrets: &mut Vec<Secret>) -> Result<T
     if template.contains(|c: char| c.is_control() || c == '\\') {
         return Err("must not have backslashes or control characters in it".into());
     }
-    check::template(template)?;
+    let template = url::encode_literals(template);
+    check::template(&template)?;
     let secret_query = query_secrets(path, secrets);
-    Ok(Target { absolute, template: template.to_owned(), secret_query })
+    Ok(Target { absolute, template, secret_query })
 }

@@ -24,7 +24,7 @@ const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
 /// What an endpoint's requests have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prototype {
     method: String,
     origin: Origin,
@@ -48,8 +48,18 @@ pub struct Prototype {
     ok_status: Statuses,
 }
 
+/// Parameters and queries may hold secrets.
+impl std::fmt::Debug for Prototype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prototype")
+            .field("method", &self.method)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A parameter of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Static {
     name: String,
     value: Param<'static>,
