@@ -163,7 +163,7 @@ fn numbers_stay_as_written() {
 #[test]
 fn variables_are_filled_in_once() {
     let c = ok(&with(
-        "retry_count: ${SEVEN}\ntimeout: ${SEVEN}\nheaders: {X-A: 'a ${TOKEN}', X-B: '$${TOKEN}', X-C: '${NONE:-dflt}', X-D: '${AGAIN}'}",
+        "retry_count: ${SEVEN}\ntimeout: '${NONE:-7}'\nheaders: {X-A: 'a ${TOKEN}', X-B: '$${TOKEN}', X-C: '${NONE:-dflt}', X-D: '${AGAIN}'}",
     ));
     assert_eq!((c.settings.retry.attempts, c.settings.timeouts.head.as_secs()), (7, 7));
     let header = |n: &str| c.keys.default_headers.get(n).unwrap().as_str();
@@ -172,6 +172,7 @@ fn variables_are_filled_in_once() {
     assert_eq!(header("X-C"), "dflt");
     assert_eq!(header("X-D"), "${TOKEN}");
     assert!(c.secrets.iter().any(|s| s.expose() == "s3cr3t-canary"));
+    assert!(!c.secrets.iter().any(|s| s.expose() == "dflt"));
     assert!(!format!("{c:?}").contains("canary"));
 }
 
@@ -366,4 +367,24 @@ fn one_connector_is_picked_out_of_a_whole_file() {
     assert!(open("#sorce").unwrap_err().to_string().contains("did you mean \"source\"?"));
     assert_eq!(open("x").unwrap_err().kind(), Kind::File);
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn secrets_in_urls_are_known_and_not_printed() {
+    let c = ok(
+        "base_url: 'https://a.example/?key=${TOKEN}'\nhealth: {path: '/up?k=${TOKEN}'}\nendpoints: {e: {path: '/x?k=${TOKEN}'}}",
+    );
+    assert!(c.secret_base_query && c.health.target.secret_query && c.endpoints[0].target.secret_query);
+    assert!(c.secrets.iter().any(|s| s.expose() == "s3cr3t-canary"));
+    assert!(!format!("{c:?}").contains("canary"));
+    assert!(fails(&with("health: {path: '/../x'}")).starts_with("/health/path: "));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "[\\[\\]{}:,&*!|>'\"%@`#?<~$\\\\ \n\ta-c0-9.é-]{0,60}") {
+        let _ = from_text(&text, &env);
+        let _ = from_text(&format!("{{{text}"), &env);
+        let _ = from_text(&format!("base_url: https://a.example/{text}"), &env);
+    }
 }

@@ -14,7 +14,7 @@ pub fn encode_component(text: &str, out: &mut String) {
 }
 
 /// A URL that paths are appended to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Base {
     /// Scheme, host and port.
     pub origin: Origin,
@@ -22,6 +22,13 @@ pub struct Base {
     pub path: String,
     /// The query, without `?`.
     pub query: Option<String>,
+}
+
+/// The query may hold a secret.
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Base").field("origin", &self.origin).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Percent-encodes the letters of a template's literal parts that are not ASCII; the rest stays as it is.

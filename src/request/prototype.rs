@@ -66,6 +66,9 @@ struct Static {
     secret: bool,
 }
 
+/// A body and its media type.
+type TypedBody<'a> = (Option<Cow<'a, [u8]>>, Option<&'a str>);
+
 /// Sets a header, whatever the case of its name.
 fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
     match headers.iter_mut().find(|(n, _)| n.as_ref().eq_ignore_ascii_case(name.as_ref())) {
@@ -272,11 +275,7 @@ impl Prototype {
     }
 
     /// The body and its media type.
-    fn body<'a>(
-        &'a self,
-        options: &'a CallOptions<'_>,
-        body: Body<'a>,
-    ) -> Result<(Option<Cow<'a, [u8]>>, Option<&'a str>)> {
+    fn body<'a>(&'a self, options: &'a CallOptions<'_>, body: Body<'a>) -> Result<TypedBody<'a>> {
         let said = options.keys.content_type.as_deref().or(self.content_type.as_deref());
         let given = match body {
             Body::Bytes(bytes) => return Ok((Some(Cow::Borrowed(bytes)), Some(said.unwrap_or(BYTES)))),
