@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::check;
-use super::endpoint::EndpointKeys;
+use super::endpoint::{Decode, EndpointKeys};
 use super::fault::Fault;
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
@@ -35,6 +35,8 @@ pub struct Config {
     pub secret_base_query: bool,
     /// What the user should know although nothing is wrong.
     pub warnings: Vec<String>,
+    /// What the API's health is asked from, as an endpoint without a name.
+    pub health: Endpoint,
     /// The endpoints, in the order of the text.
     pub endpoints: Vec<Endpoint>,
     index: HashMap<String, usize>,
@@ -57,7 +59,7 @@ pub struct Endpoint {
 }
 
 /// Where an endpoint is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// The origin, where the path is a whole URL; None: below base_url.
     pub absolute: Option<Origin>,
@@ -65,6 +67,13 @@ pub struct Target {
     pub template: String,
     /// Has its query something from `${VAR}` in it?
     pub secret_query: bool,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let template = if self.secret_query { "***" } else { &self.template };
+        f.debug_struct("Target").field("absolute", &self.absolute).field("template", &template).finish()
+    }
 }
 
 impl Config {
@@ -173,9 +182,6 @@ pub(super) fn build(
     for (name, to) in keys.resolve.iter() {
         resolve.push(check::resolve(name, to).map_err(|m| places.fault(&["resolve", name], m))?);
     }
-    if let Some(path) = &keys.health.path {
-        target(path, &allowed, &mut secrets).map_err(|m| places.fault(&["health", "path"], m))?;
-    }
 
     let settings = Settings::default().with(Overrides {
         timeout: keys.timeout.as_ref(),
@@ -187,6 +193,15 @@ pub(super) fn build(
         accept_encoding: keys.accept_encoding,
     });
     let secret_base_query = query_secrets(&keys.base_url, &mut secrets);
+
+    let health = EndpointKeys {
+        path: Some(keys.health.path.clone().unwrap_or_else(|| Text::new("/"))),
+        // Whatever comes is fine: only the status counts.
+        decode: Decode::Bytes,
+        ..EndpointKeys::default()
+    };
+    let health = build_endpoint("", health, &keys, &allowed, &settings, &mut secrets)
+        .map_err(|(_, m)| places.fault(&["health", "path"], m))?;
 
     let mut endpoints = Vec::new();
     let mut index = HashMap::new();
@@ -210,6 +225,7 @@ pub(super) fn build(
         secrets,
         secret_base_query,
         warnings,
+        health,
         endpoints,
         index,
     })
@@ -251,10 +267,9 @@ fn build_endpoint(
     if let Some(path) = &keys.response_path {
         check::response_path(path).map_err(|m| (at(&["response_path"]), m))?;
     }
-    if let Some((low, high)) = keys.sse.as_ref().and_then(|s| s.reconnect_clamp) {
-        if low.0 > high.0 {
-            return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
-        }
+    let clamp = keys.sse.as_ref().and_then(|s| s.reconnect_clamp);
+    if clamp.is_some_and(|(low, high)| low.0 > high.0) {
+        return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
     }
     let settings = settings.with(Overrides {
         timeout: keys.timeout.as_ref(),
@@ -349,7 +364,8 @@ fn target(path: &Text, allowed: &Allowed, secrets: &mut Vec<Secret>) -> Result<T
     if template.contains(|c: char| c.is_control() || c == '\\') {
         return Err("must not have backslashes or control characters in it".into());
     }
-    check::template(template)?;
+    let template = url::encode_literals(template);
+    check::template(&template)?;
     let secret_query = query_secrets(path, secrets);
-    Ok(Target { absolute, template: template.to_owned(), secret_query })
+    Ok(Target { absolute, template, secret_query })
 }

@@ -96,7 +96,7 @@ fn visit_number<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value
 /// A number or boolean that came through `${VAR}` is a string in the tree: it is read by what is wanted.
 fn visit_scalar<'de, V: Visitor<'de>>(node: &'de Node, visitor: V) -> Result<V::Value, Fault> {
     match node.text() {
-        Some(t) if t.is_from_env() => match t.as_str().trim() {
+        Some(t) if t.is_filled() => match t.as_str().trim() {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
             n if n.parse::<f64>().is_ok_and(f64::is_finite) => visit_number(n, visitor),

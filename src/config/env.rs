@@ -79,6 +79,8 @@ fn expand(text: &str, lookup: &Lookup<'_>) -> Result<Option<Text>, Fault> {
         }
         // As in the shell, the default also stands in for an empty value.
         let value = lookup(name).filter(|v| default.is_none() || !v.is_empty());
+        // A default stands in the configuration for all to read: it is no secret.
+        let secret = value.is_some();
         let Some(value) = value.or_else(|| default.map(str::to_owned)) else {
             return Err(Fault::new(format!("the environment variable {name} is not set")));
         };
@@ -88,7 +90,9 @@ fn expand(text: &str, lookup: &Lookup<'_>) -> Result<Option<Text>, Fault> {
             )));
         }
         out.push_str(&value);
-        env.push(value);
+        if secret {
+            env.push(value);
+        }
         rest = &inside[end + 1..];
     }
     out.push_str(rest);

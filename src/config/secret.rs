@@ -13,17 +13,18 @@ pub(super) const TEXT: &str = "$apl::Text";
 pub struct Text {
     text: Zeroizing<String>,
     env: Vec<Zeroizing<String>>,
+    filled: bool,
 }
 
 impl Text {
     /// A string as it stands in the configuration.
     pub fn new(text: impl Into<String>) -> Text {
-        Text { text: Zeroizing::new(text.into()), env: Vec::new() }
+        Text { text: Zeroizing::new(text.into()), env: Vec::new(), filled: false }
     }
 
     /// A string with the values that came through `${VAR}`.
     pub(super) fn with_env(text: String, env: Vec<String>) -> Text {
-        Text { text: Zeroizing::new(text), env: env.into_iter().map(Zeroizing::new).collect() }
+        Text { text: Zeroizing::new(text), env: env.into_iter().map(Zeroizing::new).collect(), filled: true }
     }
 
     /// The string.
@@ -34,6 +35,11 @@ impl Text {
     /// The values that came through `${VAR}`.
     pub fn env(&self) -> impl Iterator<Item = &str> {
         self.env.iter().map(|v| v.as_str())
+    }
+
+    /// Was there a `${VAR}` in it, even one whose default was taken?
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled
     }
 
     /// Did some of it come through `${VAR}`?

@@ -1,6 +1,6 @@
 //! The base URL, and how a URL's parts are encoded.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::origin::Origin;
@@ -14,7 +14,7 @@ pub fn encode_component(text: &str, out: &mut String) {
 }
 
 /// A URL that paths are appended to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Base {
     /// Scheme, host and port.
     pub origin: Origin,
@@ -22,6 +22,24 @@ pub struct Base {
     pub path: String,
     /// The query, without `?`.
     pub query: Option<String>,
+}
+
+/// The query may hold a secret.
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Base").field("origin", &self.origin).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Percent-encodes the letters of a template's literal parts that are not ASCII; the rest stays as it is.
+pub fn encode_literals(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    for part in template.split_inclusive('}') {
+        let (literal, expression) = part.split_at(part.find('{').unwrap_or(part.len()));
+        out.extend(utf8_percent_encode(literal, CONTROLS));
+        out.push_str(expression);
+    }
+    out
 }
 
 /// Reads an absolute http or https URL. The message of a fault never has the URL in it: it may hold a password.

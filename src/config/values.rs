@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroizing;
 
 use super::secret::Text;
 
@@ -211,7 +212,7 @@ impl<'de> Deserialize<'de> for Statuses {
 /// Any value, as JSON text with its numbers as they were written.
 #[derive(Clone)]
 pub struct RawJson {
-    json: String,
+    json: Zeroizing<String>,
     env: Vec<Text>,
 }
 
@@ -252,7 +253,7 @@ impl<'de> Deserialize<'de> for RawJson {
                 while let Some(value) = seq.next_element::<String>()? {
                     env.push(Text::new(value));
                 }
-                Ok(RawJson { json, env })
+                Ok(RawJson { json: Zeroizing::new(json), env })
             }
         }
         deserializer.deserialize_newtype_struct(RAW, Parts)

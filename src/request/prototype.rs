@@ -24,7 +24,7 @@ const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
 /// What an endpoint's requests have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prototype {
     method: String,
     origin: Origin,
@@ -48,13 +48,26 @@ pub struct Prototype {
     ok_status: Statuses,
 }
 
+/// Parameters and queries may hold secrets.
+impl std::fmt::Debug for Prototype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prototype")
+            .field("method", &self.method)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A parameter of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Static {
     name: String,
     value: Param<'static>,
     secret: bool,
 }
+
+/// A body and its media type.
+type TypedBody<'a> = (Option<Cow<'a, [u8]>>, Option<&'a str>);
 
 /// Sets a header, whatever the case of its name.
 fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
@@ -262,11 +275,7 @@ impl Prototype {
     }
 
     /// The body and its media type.
-    fn body<'a>(
-        &'a self,
-        options: &'a CallOptions<'_>,
-        body: Body<'a>,
-    ) -> Result<(Option<Cow<'a, [u8]>>, Option<&'a str>)> {
+    fn body<'a>(&'a self, options: &'a CallOptions<'_>, body: Body<'a>) -> Result<TypedBody<'a>> {
         let said = options.keys.content_type.as_deref().or(self.content_type.as_deref());
         let given = match body {
             Body::Bytes(bytes) => return Ok((Some(Cow::Borrowed(bytes)), Some(said.unwrap_or(BYTES)))),
