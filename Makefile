@@ -78,7 +78,7 @@ target/c/asan/%: tests/c/%.c tests/c/harness.h include/apl.h | lib-asan
 # --- demo ---------------------------------------------------------------------------------------------------
 
 demo: need-demo lib servers target/c/quickstart
-	$(call say,the quickstart, against a server that runs for as long)
+	$(call say,the quickstart with the demo API)
 	@$(with_demo) target/c/quickstart examples/connector.yaml
 
 # --- test ---------------------------------------------------------------------------------------------------
