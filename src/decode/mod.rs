@@ -1,9 +1,16 @@
-//! Bytes to values: encodings, JSON, paths. No I/O.
+//! Bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 
 mod encoding;
 mod json;
+mod ndjson;
 mod path;
+mod schema;
+mod text;
+mod value;
 
-pub use encoding::{Coding, codings, decode_content};
+pub use encoding::{ACCEPTED, Coding, codings, decode_content};
 pub use json::{MAX_DEPTH, Syntax, check};
-pub use path::{DottedPath, Missing};
+pub use ndjson::lines_to_array;
+pub use path::{Found, Missing, Path};
+pub use schema::{Misfit, Schema};
+pub use text::decode_text;

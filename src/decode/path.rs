@@ -1,36 +1,77 @@
-//! Dotted paths (`data.items`), found by place in the raw text: the bytes stay the server's.
+//! Where in an answer the data is: dotted paths, JSON Pointers (RFC 6901) and JSONPath queries (RFC 9535).
+//!
+//! All three give places in the raw text, so that the bytes delivered are the server's.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json_path::{JsonPath, PathElement};
 
-/// A path of object keys and array indices, parted by dots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DottedPath {
+use super::value::tolerant_value;
+
+/// `response_path` and its kin, read once.
+#[derive(Clone, Debug)]
+pub struct Path {
     text: String,
+    kind: Kind,
 }
 
-/// The first step of a path that leads nowhere.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// A dotted path or a JSON Pointer: one step after another.
+    Steps(Vec<String>),
+    /// A JSONPath query; is it singular (RFC 9535 2.3.5.1), so that it gives one value and not a list?
+    Query { query: Box<JsonPath>, singular: bool },
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// One value.
+    One(Range<usize>),
+    /// The values of a query, in its order.
+    Many(Vec<Range<usize>>),
+}
+
+/// Why a path leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// The step.
-    pub step: String,
+    /// The first step that leads nowhere; `None` for a query.
+    pub step: Option<String>,
     /// What stood there instead of something that has this step.
     pub found: &'static str,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not in the {} there", self.step, self.found)
+        match &self.step {
+            Some(step) => write!(f, "`{step}` is not in the {} there", self.found),
+            None => write!(f, "nothing in the {} fits the query", self.found),
+        }
     }
 }
 
-impl DottedPath {
-    /// A path as the configuration writes it.
-    pub fn new(text: impl Into<String>) -> DottedPath {
-        DottedPath { text: text.into() }
+impl Path {
+    /// Reads a path: JSONPath where it starts with `$`, a JSON Pointer where it starts with `/`, else dotted.
+    pub fn parse(text: &str) -> Result<Path, String> {
+        let kind = match text.as_bytes().first() {
+            None => return Err("must not be empty".into()),
+            Some(b'$') => {
+                let query = JsonPath::parse(text).map_err(|e| format!("is not a JSONPath: {e}"))?;
+                Kind::Query { query: Box::new(query), singular: is_singular(text) }
+            }
+            Some(b'/') => Kind::Steps(text[1..].split('/').map(unescape).collect::<Result<_, _>>()?),
+            Some(_) => Kind::Steps(text.split('.').map(str::to_owned).collect()),
+        };
+        match &kind {
+            Kind::Steps(steps) if text.starts_with(|c| c != '/') && steps.iter().any(String::is_empty) => {
+                Err("must not have an empty step in it".into())
+            }
+            _ => Ok(Path { text: text.to_owned(), kind }),
+        }
     }
 
     /// The path as it was written.
@@ -39,34 +80,217 @@ impl DottedPath {
     }
 
     /// Where the value lies in a valid JSON text. Of a duplicate key, the last counts.
-    pub fn locate(&self, json: &str) -> Result<Range<usize>, Missing> {
-        let mut place = 0..json.len();
-        for step in self.text.split('.') {
-            let value = json[place.clone()].trim_ascii_start();
-            let missing = |found| Missing { step: step.into(), found };
-            let found = match value.as_bytes().first() {
-                Some(b'{') => step_into(value, Key(step.as_bytes())).ok_or_else(|| missing("object"))?,
-                Some(b'[') => match step.parse() {
-                    Ok(index) => step_into(value, Index(index)).ok_or_else(|| missing("array"))?,
-                    Err(_) => return Err(missing("array")),
-                },
-                Some(b'"') => return Err(missing("string")),
-                Some(b't' | b'f') => return Err(missing("boolean")),
-                Some(b'n') => return Err(missing("null")),
-                _ => return Err(missing("number")),
-            };
-            // Both are slices of `json`.
-            let start = found.as_ptr() as usize - json.as_ptr() as usize;
-            place = start..start + found.len();
+    pub fn locate(&self, json: &str) -> Result<Found, Missing> {
+        match &self.kind {
+            Kind::Steps(steps) => walk(json, steps).map(Found::One),
+            Kind::Query { query, singular } => {
+                let value = tolerant_value(json);
+                let mut wanted = Wanted::default();
+                let mut count = 0;
+                for node in query.query_located(&value).iter() {
+                    wanted.add(node.location().iter(), count);
+                    count += 1;
+                }
+                let mut places = vec![0..0; count];
+                wanted.find(json, json, &mut places);
+                match (singular, places.pop()) {
+                    (true, Some(place)) => Ok(Found::One(place)),
+                    (true, None) => Err(Missing { step: None, found: "answer" }),
+                    (false, last) => {
+                        places.extend(last);
+                        Ok(Found::Many(places))
+                    }
+                }
+            }
         }
-        Ok(place)
     }
 }
 
-fn step_into<'a>(
-    value: &'a str,
-    step: impl DeserializeSeed<'a, Value = Option<&'a RawValue>>,
-) -> Option<&'a str> {
+/// A pointer's token (RFC 6901 3).
+fn unescape(token: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(token.len());
+    let mut rest = token;
+    while let Some((before, after)) = rest.split_once('~') {
+        out.push_str(before);
+        out.push(match after.as_bytes().first() {
+            Some(b'0') => '~',
+            Some(b'1') => '/',
+            _ => return Err("is not a JSON Pointer: `~` stands before `0` or `1` only".into()),
+        });
+        rest = &after[1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Has a valid query only name and index selectors, one in each segment?
+fn is_singular(query: &str) -> bool {
+    let mut quote = None;
+    let mut escaped = false;
+    let mut before = ' ';
+    for c in query.chars() {
+        match quote {
+            Some(_) if std::mem::take(&mut escaped) => {}
+            Some(_) if c == '\\' => escaped = true,
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if matches!(c, '*' | '?' | ':' | ',') || (c == '.' && before == '.') => return false,
+            None => {}
+        }
+        before = c;
+    }
+    true
+}
+
+/// Goes step after step.
+fn walk(json: &str, steps: &[String]) -> Result<Range<usize>, Missing> {
+    let mut place = 0..json.len();
+    for step in steps {
+        let value = json[place.clone()].trim_ascii_start();
+        let missing = |found| Missing { step: Some(step.clone()), found };
+        let found = match value.as_bytes().first() {
+            Some(b'{') => step_into(value, Key(step.as_bytes())).ok_or_else(|| missing("object"))?,
+            Some(b'[') => match index(step) {
+                Some(index) => step_into(value, Index(index)).ok_or_else(|| missing("array"))?,
+                None => return Err(missing("array")),
+            },
+            Some(b'"') => return Err(missing("string")),
+            Some(b't' | b'f') => return Err(missing("boolean")),
+            Some(b'n') => return Err(missing("null")),
+            _ => return Err(missing("number")),
+        };
+        place = place_of(found, json);
+    }
+    Ok(place)
+}
+
+/// An array index: digits, without leading zeros (RFC 6901 4).
+fn index(step: &str) -> Option<usize> {
+    let plain = step == "0" || !step.starts_with('0');
+    (plain && step.bytes().all(|b| b.is_ascii_digit())).then(|| step.parse().ok()).flatten()
+}
+
+/// Where a slice of `json` lies in it.
+fn place_of(slice: &str, json: &str) -> Range<usize> {
+    let start = slice.as_ptr() as usize - json.as_ptr() as usize;
+    start..start + slice.len()
+}
+
+/// The places that a query asks for, as a tree: the text is walked once, however many they are.
+#[derive(Default)]
+struct Wanted {
+    /// This value is the query's so many-eth result. One value may be several.
+    results: Vec<usize>,
+    keys: HashMap<String, Wanted>,
+    indices: HashMap<usize, Wanted>,
+}
+
+impl Wanted {
+    fn add<'p>(&mut self, path: impl Iterator<Item = &'p PathElement<'p>>, result: usize) {
+        let mut at = self;
+        for element in path {
+            at = match element {
+                PathElement::Name(name) => at.keys.entry((*name).to_owned()).or_default(),
+                PathElement::Index(index) => at.indices.entry(*index).or_default(),
+            };
+        }
+        at.results.push(result);
+    }
+
+    /// Notes where the wanted values lie in `value`, a slice of `json`.
+    fn find(&self, value: &str, json: &str, places: &mut [Range<usize>]) {
+        for result in &self.results {
+            places[*result] = place_of(value, json);
+        }
+        if self.keys.is_empty() && self.indices.is_empty() {
+            return;
+        }
+        let children = Children { wanted: self, json, places };
+        // The text is valid; nothing fails.
+        let _ = children.deserialize(&mut serde_json::Deserializer::from_str(value));
+    }
+}
+
+/// Looks at the members of one value.
+struct Children<'w, 'j, 'p> {
+    wanted: &'w Wanted,
+    json: &'j str,
+    places: &'p mut [Range<usize>],
+}
+
+impl<'de> DeserializeSeed<'de> for Children<'_, 'de, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Children<'_, 'de, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(child) = map.next_key_seed(Lookup(&self.wanted.keys))? {
+            match child {
+                Some(child) => {
+                    let value: &RawValue = map.next_value()?;
+                    child.find(value.get(), self.json, self.places);
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        for at in 0.. {
+            let there = match self.wanted.indices.get(&at) {
+                Some(child) => seq.next_element::<&RawValue>()?.map(|value| {
+                    child.find(value.get(), self.json, self.places);
+                }),
+                None => seq.next_element::<IgnoredAny>()?.map(drop),
+            };
+            if there.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The wanted child of a key.
+struct Lookup<'w>(&'w HashMap<String, Wanted>);
+
+impl<'de, 'w> DeserializeSeed<'de> for Lookup<'w> {
+    type Value = Option<&'w Wanted>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<'w> Visitor<'_> for Lookup<'w> {
+    type Value = Option<&'w Wanted>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        Ok(self.0.get(String::from_utf8_lossy(key).as_ref()))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.get(key))
+    }
+}
+
+fn step_into<'a>(value: &'a str, step: impl DeserializeSeed<'a, Value = Option<&'a RawValue>>) -> Option<&'a str> {
     step.deserialize(&mut serde_json::Deserializer::from_str(value)).ok().flatten().map(RawValue::get)
 }
 
@@ -159,74 +383,6 @@ impl<'de> Visitor<'de> for Index {
                 return Ok(found);
             }
             at += 1;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use proptest::prelude::*;
-
-    fn at(path: &str, json: &'static str) -> Result<&'static str, Missing> {
-        DottedPath::new(path).locate(json).map(|r| &json[r])
-    }
-
-    #[test]
-    fn the_value_is_the_servers_own_text() {
-        let json = r#" {"data": {"n" : 1.10e2 , "items":[ 1 , {"z":-0} ]}} "#;
-        assert_eq!(at("data.n", json).unwrap(), "1.10e2");
-        assert_eq!(at("data.items", json).unwrap(), r#"[ 1 , {"z":-0} ]"#);
-        assert_eq!(at("data.items.1.z", json).unwrap(), "-0");
-    }
-
-    #[test]
-    fn of_a_duplicate_key_the_last_counts() {
-        assert_eq!(at("a", r#"{"a":1,"b":2,"a":3}"#).unwrap(), "3");
-    }
-
-    #[test]
-    fn odd_keys_are_found_or_passed_over() {
-        assert_eq!(at("a", r#"{"\ud800":1,"\u0061":2}"#).unwrap(), "2");
-        assert_eq!(at("é", r#"{"\u00e9":7}"#).unwrap(), "7");
-        assert_eq!(at("0", r#"{"0":8}"#).unwrap(), "8");
-    }
-
-    #[test]
-    fn a_step_that_leads_nowhere_is_named() {
-        let json = r#"{"a": [1], "s": "x", "n": null}"#;
-        for (path, step, found) in [
-            ("b", "b", "object"),
-            ("a.1", "1", "array"),
-            ("a.x", "x", "array"),
-            ("a.0.y", "y", "number"),
-            ("s.t", "t", "string"),
-            ("n.t", "t", "null"),
-        ] {
-            assert_eq!(at(path, json).unwrap_err(), Missing { step: step.into(), found }, "{path}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_place_found_holds_what_a_tree_holds(
-            keys in proptest::collection::vec("[a-c]", 1..4),
-            value in any::<i32>(),
-            noise in proptest::collection::vec("[a-c]", 0..3),
-        ) {
-            let mut tree = serde_json::json!(value);
-            for key in keys.iter().rev() {
-                let mut object = serde_json::Map::new();
-                for n in &noise {
-                    object.insert(n.clone(), serde_json::json!([n]));
-                }
-                object.insert(key.clone(), tree);
-                tree = object.into();
-            }
-            let text = serde_json::to_string_pretty(&tree).unwrap();
-            let place = DottedPath::new(keys.join(".")).locate(&text).unwrap();
-            prop_assert_eq!(text[place].parse::<i32>().unwrap(), value);
         }
     }
 }
