@@ -1,6 +1,6 @@
 //! What an endpoint's `decode`, `response_path` and schema make of an answer.
 
-use crate::config::EndpointKeys;
+use crate::config::endpoint::EndpointKeys;
 use crate::config::endpoint::{Decode, OnMissing, SchemaPolicy};
 use crate::decode::{self, Found, Misfit, Path, Schema};
 use crate::error::{Error, Kind, Result};
@@ -8,8 +8,9 @@ use crate::response::Response;
 
 /// What an answer without a body is, and a path that leads nowhere may be.
 const NULL: &str = "null";
-/// What of a body that is not JSON is shown.
+/// What of a body that is not JSON is shown, characters; and what is looked at for secrets, bytes.
 const EXCERPT: usize = 200;
+const EXCERPT_FROM: usize = 16 * 1024;
 
 /// How an endpoint's answers are read; made once.
 #[derive(Debug)]
@@ -62,7 +63,10 @@ impl Reading {
                     Ok(body) => Ok((serde_json::json!(body).to_string(), response)),
                     Err(e) => {
                         let from = e.valid_up_to();
-                        unreadable(format!("is not UTF-8 from byte {from} on; send_bytes hands on any answer"), response)
+                        unreadable(
+                            format!("is not UTF-8 from byte {from} on; send_bytes hands on any answer"),
+                            response,
+                        )
                     }
                 };
             }
@@ -98,7 +102,10 @@ impl Reading {
             Err((path, missing)) => {
                 let path = path.as_str();
                 let hint = "on_missing: null or whole would accept that";
-                return unreadable(format!("has nothing at response_path `{path}`: {missing} ({hint})"), response);
+                return unreadable(
+                    format!("has nothing at response_path `{path}`: {missing} ({hint})"),
+                    response,
+                );
             }
         };
         self.judged(data)
@@ -123,7 +130,8 @@ impl Reading {
                 Ok(response)
             }
             SchemaPolicy::DropItem | SchemaPolicy::Fail => {
-                let error = Error::new(Kind::Schema, format!("the data does not fit response_schema: {misfit}"));
+                let error =
+                    Error::new(Kind::Schema, format!("the data does not fit response_schema: {misfit}"));
                 Err(Box::new((error, response)))
             }
         }
@@ -155,7 +163,9 @@ fn ndjson(response: Response) -> Result<Response, Unreadable> {
 fn not_json<T>(syntax: &decode::Syntax, response: Response) -> Result<T, Unreadable> {
     let body = response.body();
     let media = response.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-    let start = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]);
+    // Redacted before it is cut: a piece of a secret would not be found any more.
+    let start = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_FROM)]);
+    let start: String = response.meta.redactor.redact(&start).chars().take(EXCERPT).collect();
     unreadable(format!("is not JSON: {syntax}; its type is `{media}`, it starts with {start:?}"), response)
 }
 

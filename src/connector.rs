@@ -1,24 +1,19 @@
 //! What a caller can ask for.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::auth::{Credentials, Redactor};
-use crate::config::endpoint::{Decode, OnMissing};
+use crate::answer::Reading;
+use crate::auth::{self, Credentials};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
-use crate::decode::{self, DottedPath};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::Exchange;
 use crate::request::{Body, CallOptions, Prepared, Prototype, items};
 use crate::response::Response;
 use crate::transport::{Settings, Target, TlsSettings, Token, Transport};
 use crate::{health, log};
-
-/// What an answer without a body is, and a path that leads nowhere may be.
-const NULL: &str = "null";
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -35,9 +30,7 @@ pub struct Connector {
 struct Ready {
     prototype: Prototype,
     target: Arc<Target>,
-    decode: Decode,
-    path: Option<DottedPath>,
-    on_missing: OnMissing,
+    reading: Reading,
 }
 
 impl Ready {
@@ -46,9 +39,8 @@ impl Ready {
         Ok(Ready {
             prototype: Prototype::new(config, endpoint, credentials)?,
             target: Arc::new(Target::of(origin)?),
-            decode: endpoint.keys.decode,
-            path: endpoint.keys.response_path.clone().map(DottedPath::new),
-            on_missing: endpoint.keys.on_missing,
+            reading: Reading::new(&endpoint.keys)
+                .map_err(|e| Error::config(format!("/endpoints/{}: {e}", endpoint.name)))?,
         })
     }
 }
@@ -84,7 +76,7 @@ impl Connector {
         let ready =
             config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
         let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, Redactor::new(&config));
+        let exchange = Exchange::new(transport, auth::redactor(&config));
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }
@@ -115,7 +107,7 @@ impl Connector {
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
         let response = self.perform(ready, endpoint, &prepared, cancel)?;
-        self.data(ready, endpoint, &prepared, response)
+        ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
     /// Sends one item, a JSON text, to an endpoint.
@@ -133,11 +125,8 @@ impl Connector {
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Send(data))?;
         let response = self.perform(ready, endpoint, &prepared, cancel)?;
-        // The reference's result: the whole answer, whatever `response_path` says.
-        let result: Cow<'_, str> = match ready.decode {
-            Decode::Json => self.json(endpoint, &prepared, &response)?.map_or(NULL, |(_, text)| text).into(),
-            _ => self.text(endpoint, &prepared, &response)?.into(),
-        };
+        let (result, response) =
+            ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))?;
         let body = format!("{{\"success\":true,\"result\":{result}}}").into_bytes();
         Ok(response.with_body(body))
     }
@@ -154,7 +143,7 @@ impl Connector {
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
         let response = self.perform(ready, endpoint, &prepared, cancel)?;
-        self.data(ready, endpoint, &prepared, response)
+        ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
     fn endpoint(&self, name: &str, call: Call) -> Result<(&Ready, &Endpoint)> {
@@ -194,90 +183,25 @@ impl Connector {
         Ok(response)
     }
 
-    /// What the endpoint's `decode` and `response_path` make of an answer.
-    fn data(
-        &self,
-        ready: &Ready,
-        endpoint: &Endpoint,
-        prepared: &Prepared<'_>,
-        response: Response,
-    ) -> Result<Response> {
-        if ready.decode != Decode::Json {
-            return Ok(response);
-        }
-        let (start, json) = match self.json(endpoint, prepared, &response)? {
-            Some(text) => text,
-            None => return Ok(response.with_body(NULL.into())),
-        };
-        let end = start + json.len();
-        let Some(path) = &ready.path else { return Ok(response.narrowed(start..end)) };
-        match path.locate(json) {
-            Ok(found) => Ok(response.narrowed(start + found.start..start + found.end)),
-            Err(_) if ready.on_missing == OnMissing::Whole => Ok(response.narrowed(start..end)),
-            Err(_) if ready.on_missing == OnMissing::Null => Ok(response.with_body(NULL.into())),
-            Err(missing) => {
-                let message = format!(
-                    "response_path `{}` finds nothing: {missing} (on_missing: null or whole would accept that)",
-                    path.as_str()
-                );
-                Err(self.undecodable(endpoint, prepared, &response, message))
-            }
-        }
-    }
-
-    /// The answer as a JSON text, and where it starts in the body. `None`: there is no body.
-    fn json<'r>(
+    /// An answer that cannot be read: where it happened, and what it was.
+    fn unreadable(
         &self,
         endpoint: &Endpoint,
         prepared: &Prepared<'_>,
-        response: &'r Response,
-    ) -> Result<Option<(usize, &'r str)>> {
-        let body = response.body();
-        if body.is_empty() {
-            return Ok(None);
-        }
-        decode::check(body).map(Some).map_err(|syntax| {
-            let media = response.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-            let start = String::from_utf8_lossy(&body[..body.len().min(200)]);
-            let message =
-                format!("the answer is not JSON: {syntax}; its type is `{media}`, it starts with {start:?}");
-            self.undecodable(endpoint, prepared, response, message)
-        })
-    }
-
-    /// The answer as a JSON string.
-    fn text(&self, endpoint: &Endpoint, prepared: &Prepared<'_>, response: &Response) -> Result<String> {
-        let text = std::str::from_utf8(response.body()).map_err(|e| {
-            let message = format!(
-                "the answer is not UTF-8 from byte {} on; send_bytes hands on any answer",
-                e.valid_up_to()
-            );
-            self.undecodable(endpoint, prepared, response, message)
-        })?;
-        serde_json::to_string(text).map_err(Error::internal)
-    }
-
-    fn undecodable(
-        &self,
-        endpoint: &Endpoint,
-        prepared: &Prepared<'_>,
-        response: &Response,
-        message: String,
+        (mut error, response): (Error, Response),
     ) -> Error {
-        let redactor = self.exchange.redactor();
-        let message = redactor.redact(&message);
-        let url = &response.meta.url;
-        let mut error =
-            Error::new(Kind::Decode, format!("{}: {} {url}: {message}", endpoint.name, prepared.method));
+        let what = self.exchange.redactor().redact(&error.message).into_owned();
+        let url = response.meta.url.clone();
+        error.message = format!("{}: {} {url}: {what}", endpoint.name, prepared.method);
         error.sent = Sent::Yes;
         error.http_status = Some(response.head.status);
         error.endpoint = Some(endpoint.name.clone());
         error.method = Some(prepared.method.to_owned());
-        error.url = Some(url.clone());
+        error.url = Some(url);
         error.attempts = response.meta.attempts.clone();
-        let kept = (prepared.settings.limits.max_error_body as usize).min(response.body().len());
-        let body = response.body()[..kept].to_vec();
-        error.response = Some(Arc::new(Response::new(response.head.clone(), response.meta.clone(), body)));
+        let (response, mut body) = response.take_body();
+        body.truncate(prepared.settings.limits.max_error_body as usize);
+        error.response = Some(Arc::new(response.with_body(body)));
         error
     }
 }

@@ -54,8 +54,11 @@ pub fn codings(head: &Head) -> Result<Vec<Coding>> {
     Ok(found)
 }
 
-/// Takes the codings off; at most `max` bytes come out of each.
+/// Takes the codings off; at most `max` bytes come out of each. No bytes are no body, encoded or not.
 pub fn decode_content(codings: &[Coding], body: Vec<u8>, max: u64) -> Result<Vec<u8>> {
+    if body.is_empty() {
+        return Ok(body);
+    }
     codings.iter().rev().try_fold(body, |body, coding| {
         let (mut input, mut plain) = (&body[..], Vec::new());
         let outcome = coding.decode(&mut input, &mut plain, max);
@@ -65,12 +68,26 @@ pub fn decode_content(codings: &[Coding], body: Vec<u8>, max: u64) -> Result<Vec
         }
         match outcome {
             Ok(()) if input.is_empty() => Ok(plain),
-            Ok(()) => Err(decode(format!("the {} body has {} bytes behind its end", coding.name(), input.len()))),
+            Ok(()) => {
+                Err(decode(format!("the {} body has {} bytes behind its end", coding.name(), input.len())))
+            }
             Err(e) => {
                 let got = plain.len();
                 Err(decode(format!("the {} body is broken after {got} decoded bytes: {e}", coding.name())))
             }
         }
+    })
+}
+
+/// What can be had of the first `max` bytes, for a body that is only shown: a cut or broken one is what came
+/// out of it, and one out of which nothing came is itself.
+pub fn decode_some(codings: &[Coding], body: Vec<u8>, max: u64) -> Vec<u8> {
+    codings.iter().rev().fold(body, |body, coding| {
+        let mut plain = Vec::new();
+        // An error is no news: what was decoded before it stays in `plain`.
+        let _ = coding.decode(&mut &body[..], &mut plain, max);
+        plain.truncate(max as usize);
+        if plain.is_empty() { body } else { plain }
     })
 }
 
@@ -114,7 +131,8 @@ fn unbrotli(input: &mut &[u8], plain: &mut Vec<u8>, max: u64) -> io::Result<()> 
     const STEP: usize = 64 * 1024;
     // Strict: without the large windows that RFC 7932 does not have.
     let (bytes, words, codes) = Default::default();
-    let mut state = BrotliState::<StandardAlloc, StandardAlloc, StandardAlloc>::new_strict(bytes, words, codes);
+    let mut state =
+        BrotliState::<StandardAlloc, StandardAlloc, StandardAlloc>::new_strict(bytes, words, codes);
     let (mut left, mut at, mut total) = (input.len(), 0, 0);
     loop {
         let start = plain.len();

@@ -8,7 +8,7 @@ mod schema;
 mod text;
 mod value;
 
-pub use encoding::{ACCEPTED, Coding, codings, decode_content};
+pub use encoding::{ACCEPTED, Coding, codings, decode_content, decode_some};
 pub use json::{MAX_DEPTH, Syntax, check};
 pub use ndjson::lines_to_array;
 pub use path::{Found, Missing, Path};

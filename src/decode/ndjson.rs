@@ -15,9 +15,8 @@ pub fn lines_to_array(body: &[u8]) -> Result<Vec<u8>, (usize, Syntax)> {
         if value.trim_ascii_start().is_empty() {
             continue;
         }
-        let (start, text) = json::check(value).map_err(|syntax| {
-            (number + 1, Syntax { offset: here + syntax.offset, what: syntax.what })
-        })?;
+        let (start, text) = json::check(value)
+            .map_err(|syntax| (number + 1, Syntax { offset: here + syntax.offset, what: syntax.what }))?;
         if start > 0 && number > 0 {
             let what = "a byte order mark within the body".into();
             return Err((number + 1, Syntax { offset: here, what }));

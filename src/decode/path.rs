@@ -290,7 +290,10 @@ impl<'w> Visitor<'_> for Lookup<'w> {
     }
 }
 
-fn step_into<'a>(value: &'a str, step: impl DeserializeSeed<'a, Value = Option<&'a RawValue>>) -> Option<&'a str> {
+fn step_into<'a>(
+    value: &'a str,
+    step: impl DeserializeSeed<'a, Value = Option<&'a RawValue>>,
+) -> Option<&'a str> {
     step.deserialize(&mut serde_json::Deserializer::from_str(value)).ok().flatten().map(RawValue::get)
 }
 
@@ -384,5 +387,174 @@ impl<'de> Visitor<'de> for Index {
             }
             at += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn at(path: &str, json: &'static str) -> Result<&'static str, Missing> {
+        match Path::parse(path).unwrap().locate(json)? {
+            Found::One(place) => Ok(&json[place]),
+            Found::Many(_) => panic!("{path} is not singular"),
+        }
+    }
+
+    fn all(path: &str, json: &'static str) -> Vec<&'static str> {
+        match Path::parse(path).unwrap().locate(json).unwrap() {
+            Found::Many(places) => places.into_iter().map(|p| &json[p]).collect(),
+            Found::One(_) => panic!("{path} is singular"),
+        }
+    }
+
+    #[test]
+    fn the_value_is_the_servers_own_text() {
+        let json = r#" {"data": {"n" : 1.10e2 , "items":[ 1 , {"z":-0} ]}} "#;
+        for (dotted, pointer, query) in [
+            ("data.n", "/data/n", "$.data.n"),
+            ("data.items", "/data/items", "$['data'][\"items\"]"),
+            ("data.items.1.z", "/data/items/1/z", "$.data.items[-1].z"),
+        ] {
+            let text = at(dotted, json).unwrap();
+            assert_eq!(at(pointer, json).unwrap(), text);
+            assert_eq!(at(query, json).unwrap(), text);
+        }
+        assert_eq!(at("data.n", json).unwrap(), "1.10e2");
+        assert_eq!(at("data.items", json).unwrap(), r#"[ 1 , {"z":-0} ]"#);
+    }
+
+    #[test]
+    fn a_query_of_many_gives_each_value_as_it_came() {
+        let json = r#"{"a": [{"v": 1.0}, {"v": 2.00, "w": 1}, {"v": 3e0}], "v": 12345678901234567890123}"#;
+        assert_eq!(all("$.a[*].v", json), ["1.0", "2.00", "3e0"]);
+        assert_eq!(all("$.a[?@.w].v", json), ["2.00"]);
+        assert_eq!(all("$.a[1:].v", json), ["2.00", "3e0"]);
+        assert_eq!(all("$.a[2,0].v", json), ["3e0", "1.0"]);
+        assert_eq!(all("$..w", json), ["1"]);
+        assert_eq!(all("$.nothing[*]", json), [""; 0]);
+    }
+
+    #[test]
+    fn the_names_in_a_query_do_not_make_it_one_of_many() {
+        let json = r#"{"a*,:?..b": {"'": 5}}"#;
+        assert_eq!(at("$['a*,:?..b']['\\'']", json).unwrap(), "5");
+    }
+
+    #[test]
+    fn a_pointers_escapes_are_undone() {
+        let json = r#"{"a/b": 1, "m~n": 2, "": 3, " ": 4}"#;
+        for (pointer, value) in [("/a~1b", "1"), ("/m~0n", "2"), ("/", "3"), ("/ ", "4")] {
+            assert_eq!(at(pointer, json).unwrap(), value, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_broken_path_is_refused_when_it_is_read() {
+        for bad in ["", "/a~2b", "/a~", "$.a[", "$a", "$[?@.x ==]", "a..b", ".a"] {
+            assert!(Path::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_a_duplicate_key_the_last_counts() {
+        let json = r#"{"a":1,"b":2,"a":3}"#;
+        for path in ["a", "/a", "$.a"] {
+            assert_eq!(at(path, json).unwrap(), "3", "{path}");
+        }
+    }
+
+    #[test]
+    fn odd_keys_and_numbers_are_found_or_passed_over() {
+        assert_eq!(at("a", r#"{"\ud800":1,"\u0061":2}"#).unwrap(), "2");
+        assert_eq!(at("$.a", r#"{"\ud800":1e999,"\u0061":1e999}"#).unwrap(), "1e999");
+        assert_eq!(at("é", r#"{"\u00e9":7}"#).unwrap(), "7");
+        assert_eq!(at("0", r#"{"0":8}"#).unwrap(), "8");
+        assert!(at("/01", "[1,2]").is_err());
+    }
+
+    #[test]
+    fn a_step_that_leads_nowhere_is_named() {
+        let json = r#"{"a": [1], "s": "x", "n": null}"#;
+        for (path, step, found) in [
+            ("b", "b", "object"),
+            ("a.1", "1", "array"),
+            ("/a/x", "x", "array"),
+            ("a.0.y", "y", "number"),
+            ("s.t", "t", "string"),
+            ("n.t", "t", "null"),
+        ] {
+            assert_eq!(at(path, json).unwrap_err(), Missing { step: Some(step.into()), found }, "{path}");
+        }
+        assert_eq!(at("$.b", json).unwrap_err(), Missing { step: None, found: "answer" });
+    }
+
+    /// Trees of few names, so that paths meet them; numbers that a tree keeps.
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-c\"\\\\é]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::vec(("[a-c~/]{1,2}", inner), 0..5)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    const QUERIES: &[&str] = &[
+        "$", "$.a", "$.*", "$..a", "$[*].b", "$..[0]", "$[?@.a]", "$.a[1:]", "$..*", "$.a.b", "$[0,1]",
+        "$[-1]",
+    ];
+
+    proptest! {
+        #[test]
+        fn a_query_finds_what_its_crate_finds(tree in tree(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
+            for query in QUERIES {
+                let expected: Vec<&Value> = JsonPath::parse(query).unwrap().query(&tree).all();
+                let found = match Path::parse(query).unwrap().locate(&text) {
+                    Ok(Found::One(place)) => vec![place],
+                    Ok(Found::Many(places)) => places,
+                    Err(_) => vec![],
+                };
+                let found: Vec<Value> =
+                    found.into_iter().map(|p| serde_json::from_str(&text[p]).unwrap()).collect();
+                prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{}", query);
+            }
+        }
+
+        #[test]
+        fn a_pointer_finds_what_serde_finds(
+            tree in tree(),
+            tokens in proptest::collection::vec("[a-c~/0-3]{1,2}", 1..4),
+        ) {
+            let text = serde_json::to_string(&tree).unwrap();
+            let escaped: String = tokens.iter().map(|t| format!("/{}", t.replace('~', "~0").replace('/', "~1"))).collect();
+            let expected = tree.pointer(&escaped).cloned();
+            let found = match Path::parse(&escaped).unwrap().locate(&text) {
+                Ok(Found::One(place)) => Some(serde_json::from_str::<Value>(&text[place]).unwrap()),
+                _ => None,
+            };
+            prop_assert_eq!(found, expected, "{}", escaped);
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_results_take_one_walk() {
+        let item = json!({"id": 1, "v": [1, 2, 3]});
+        let text = serde_json::to_string(&vec![item; 100_000]).unwrap();
+        let started = std::time::Instant::now();
+        let Ok(Found::Many(places)) = Path::parse("$[*].id").unwrap().locate(&text) else { panic!() };
+        assert_eq!(places.len(), 100_000);
+        // A walk for each would take hours.
+        assert!(started.elapsed().as_secs() < 60);
     }
 }

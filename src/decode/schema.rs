@@ -31,7 +31,13 @@ pub struct Misfit {
 
 impl std::fmt::Display for Misfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} fault{}: {}", self.count, if self.count == 1 { "" } else { "s" }, self.faults.join("; "))
+        write!(
+            f,
+            "{} fault{}: {}",
+            self.count,
+            if self.count == 1 { "" } else { "s" },
+            self.faults.join("; ")
+        )
     }
 }
 
@@ -58,7 +64,11 @@ impl Schema {
             let pointer = error.instance_path().to_string();
             if misfit.faults.len() < MOST {
                 // Without the value: it may be large, or nobody else's business.
-                misfit.faults.push(format!("{}: {}", if pointer.is_empty() { "/" } else { &pointer }, error.masked()));
+                misfit.faults.push(format!(
+                    "{}: {}",
+                    if pointer.is_empty() { "/" } else { &pointer },
+                    error.masked()
+                ));
             }
             misfit.count += 1;
             let item = value.is_array().then(|| pointer.split('/').nth(1)?.parse().ok()).flatten();
@@ -96,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_whole_is_told_from_one_of_an_item() {
-        let schema = Schema::new(r#"{"type": "array", "minItems": 2, "items": {"type": "integer"}}"#).unwrap();
+        let schema =
+            Schema::new(r#"{"type": "array", "minItems": 2, "items": {"type": "integer"}}"#).unwrap();
         let misfit = schema.judge(r#"["x"]"#).unwrap_err();
         assert!(misfit.whole && misfit.items.contains(&0));
     }

@@ -16,8 +16,12 @@ pub fn tolerant_value(json: &str) -> Value {
 fn tolerate(json: &str) -> Value {
     let json = json.trim_ascii();
     match json.as_bytes().first() {
-        Some(b'{' | b'[') => Tree.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap_or_default(),
-        Some(b'"') => Text.deserialize(&mut serde_json::Deserializer::from_str(json)).map_or(Value::Null, Value::String),
+        Some(b'{' | b'[') => {
+            Tree.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap_or_default()
+        }
+        Some(b'"') => {
+            Text.deserialize(&mut serde_json::Deserializer::from_str(json)).map_or(Value::Null, Value::String)
+        }
         _ => serde_json::from_str(json).unwrap_or_else(|_| nearest_number(json)),
     }
 }
