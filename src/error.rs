@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+pub use crate::response::{Attempt, Sent};
+
 use crate::response::Response;
 
 /// What went wrong. The numbers are the C ABI's statuses: pinned, never reused.
@@ -68,18 +70,6 @@ pub enum Kind {
     Internal = 901,
 }
 
-/// Did the request reach the server? It decides whether it may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sent {
-    /// Not a byte of it was accepted by a connection to the server.
-    No,
-    /// It was (partly) handed over and no complete answer came: it may have been processed.
-    Maybe,
-    /// The server answered.
-    Yes,
-}
-
 /// The reference's error categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -117,27 +107,6 @@ impl Category {
             Category::Unknown => "UNKNOWN",
         }
     }
-}
-
-/// One attempt at a request, as the meta and the error report it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Attempt {
-    /// 1 for the first.
-    pub n: u32,
-    /// The URL, redacted.
-    pub url: Arc<str>,
-    /// The answer's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// The failure, where there was no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Did the request reach the server?
-    pub sent: Sent,
-    /// The wait before this attempt, milliseconds.
-    pub wait_ms: u64,
-    /// The attempt itself, milliseconds.
-    pub ms: u64,
 }
 
 /// The one error. Its texts are redacted before they are put in.
@@ -259,7 +228,9 @@ impl Error {
         let d = &self.0;
         let transient = match d.kind {
             Kind::Dns | Kind::Connect | Kind::Timeout | Kind::Io | Kind::Truncated | Kind::Busy => true,
+            // The server has said that it did nothing yet.
             Kind::RateLimited => return true,
+            Kind::HttpStatus if d.http_status == Some(503) && d.retry_after.is_some() => return true,
             Kind::HttpStatus => matches!(d.http_status, Some(408 | 425 | 429 | 500 | 502 | 503 | 504)),
             _ => false,
         };
@@ -278,8 +249,9 @@ impl Error {
             request_method: Option<&'a str>,
             timestamp: String,
             operation_id: Option<&'a str>,
+            /// What the server calls the exchange, in the two fields that are common for it.
             correlation_id: Option<String>,
-            additional_context: serde_json::Map<String, serde_json::Value>,
+            additional_context: Context<'a>,
             status: i32,
             #[serde(skip_serializing_if = "Option::is_none")]
             endpoint: Option<&'a str>,
@@ -294,6 +266,11 @@ impl Error {
             problem: Option<&'a serde_json::value::RawValue>,
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_after_ms: Option<u64>,
+        }
+        #[derive(Serialize)]
+        struct Context<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            endpoint: Option<&'a str>,
         }
         let d = &self.0;
         let body = d.response.as_ref().map(|r| r.body());
@@ -313,12 +290,13 @@ impl Error {
             request_url: d.url.as_deref(),
             request_method: d.method.as_deref(),
             timestamp: humantime::format_rfc3339_millis(d.timestamp).to_string(),
-            operation_id: d.endpoint.as_deref(),
+            // The reference's callers set it; there is none here.
+            operation_id: None,
             correlation_id: d.response.as_ref().and_then(|r| {
                 let id = r.head.get("x-correlation-id").or_else(|| r.head.get("x-request-id"))?;
                 Some(String::from_utf8_lossy(id).into_owned())
             }),
-            additional_context: serde_json::Map::new(),
+            additional_context: Context { endpoint: d.endpoint.as_deref() },
             status: d.kind as i32,
             endpoint: d.endpoint.as_deref(),
             page: d.page,

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use crate::error::Attempt;
-
 /// The head of an answer: the bytes as they came, and where its fields lie in them.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
@@ -63,6 +61,39 @@ impl Serialize for Head {
         }
         list.end()
     }
+}
+
+/// Did the request reach the server? It decides whether it may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sent {
+    /// Not a byte of it was accepted by a connection to the server.
+    No,
+    /// It was (partly) handed over and no complete answer came: it may have been processed.
+    Maybe,
+    /// The server answered.
+    Yes,
+}
+
+/// One attempt at a request, as the meta and the error report it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub n: u32,
+    /// The URL, redacted.
+    pub url: Arc<str>,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The failure, where there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Did the request reach the server?
+    pub sent: Sent,
+    /// The wait before this attempt, milliseconds.
+    pub wait_ms: u64,
+    /// The attempt itself, milliseconds.
+    pub ms: u64,
 }
 
 /// Milliseconds spent in each part of the last attempt.

@@ -53,9 +53,7 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
 /// Where a valid text becomes too deep.
 fn too_deep(text: &[u8]) -> Option<usize> {
     // Most texts do not even have that many brackets, strings included.
-    if memchr::memchr2_iter(b'[', b'{', text).nth(MAX_DEPTH).is_none() {
-        return None;
-    }
+    memchr::memchr2_iter(b'[', b'{', text).nth(MAX_DEPTH)?;
     let (mut depth, mut at) = (0usize, 0);
     while let Some(byte) = text.get(at) {
         match byte {
