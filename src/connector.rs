@@ -277,6 +277,7 @@ impl Connector {
         error.attempts = response.meta.attempts.clone();
         let kept = (prepared.settings.limits.max_error_body as usize).min(response.body().len());
         let body = response.body()[..kept].to_vec();
+        error.shown_body = redactor.shown(&body);
         error.response = Some(Arc::new(Response::new(response.head.clone(), response.meta.clone(), body)));
         error
     }

@@ -138,6 +138,8 @@ pub struct Detail {
     pub attempts: Vec<Attempt>,
     /// The answer that was refused.
     pub response: Option<Arc<Response>>,
+    /// Its body as it may be shown, where a secret stood in it.
+    pub shown_body: Option<String>,
     /// What came before the failure.
     pub partial: Option<Arc<Response>>,
     /// When it happened.
@@ -165,6 +167,7 @@ impl Error {
             page: None,
             attempts: Vec::new(),
             response: None,
+            shown_body: None,
             partial: None,
             timestamp: SystemTime::now(),
             errno: None,
@@ -273,14 +276,17 @@ impl Error {
             endpoint: Option<&'a str>,
         }
         let d = &self.0;
-        let body = d.response.as_ref().map(|r| r.body());
+        let body = d.response.as_ref().map(|r| match &d.shown_body {
+            Some(shown) => shown.as_bytes(),
+            None => r.body(),
+        });
         let problem = d.response.as_ref().and_then(|r| {
             let media = r.head.get("content-type")?;
             let media = media.split(|b| *b == b';').next()?.trim_ascii();
             // RFC 9457
             media
                 .eq_ignore_ascii_case(b"application/problem+json")
-                .then(|| serde_json::from_slice(r.body()).ok())?
+                .then(|| serde_json::from_slice(body?).ok())?
         });
         let json = Json {
             message: &d.message,

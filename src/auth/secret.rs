@@ -74,6 +74,14 @@ impl Redactor {
         }
         out
     }
+
+    /// A server's own bytes as a text that may be shown; `None`: as they are, no secret is in them.
+    pub fn shown(&self, bytes: &[u8]) -> Option<String> {
+        match self.redact(&String::from_utf8_lossy(bytes)) {
+            Cow::Owned(shown) => Some(shown),
+            Cow::Borrowed(_) => None,
+        }
+    }
 }
 
 /// `%2F` → `%2f`: both are in use.
