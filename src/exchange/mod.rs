@@ -16,7 +16,7 @@ use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
 use crate::request::Prepared;
 use crate::response::{Meta, Response, Timings};
-use crate::transport::{Answer, Failure, Limits, Request, Target, Token, Trace, Transport};
+use crate::transport::{Answer, Fail, Failure, Limits, Request, Target, Token, Trace, Transport};
 use crate::{decode, log};
 
 /// A request that carries its credentials: nothing is added to it any more.
@@ -174,11 +174,17 @@ impl Exchange {
     }
 
     /// A status that is a failure. What can be had of the body goes with it; a body that fails too does not
-    /// hide the status.
+    /// hide the status, but a cancel does: the caller wants no answer any more.
     fn refuse(&self, answer: Answer, signed: &Signed<'_>) -> Error {
         let Answer { head, mut body, trace } = answer;
         let max = signed.prepared.settings.limits.max_error_body;
-        let mut text = body.read_some(max as usize).unwrap_or_default();
+        let mut text = match body.read_some(max as usize) {
+            Err(fail @ Fail::Cancelled) => {
+                let failure = Failure { fail, sent: Sent::Yes, stale: false };
+                return self.placed(classify::transport_failure(&failure), signed, Some(head.status));
+            }
+            outcome => outcome.unwrap_or_default(),
+        };
         if let Ok(codings) = decode::codings(&head)
             && !codings.is_empty()
             && let Ok(plain) = decode::decode_content(&codings, text.clone(), max)
@@ -189,6 +195,7 @@ impl Exchange {
         let mut error = self.placed(error, signed, Some(head.status));
         let attempts = error.attempts.clone();
         let meta = Meta { attempts, ..meta(signed, &trace, body.length_known()) };
+        error.shown_body = self.redactor.shown(&text);
         error.response = Some(Arc::new(Response::new(head, meta, text)));
         error
     }

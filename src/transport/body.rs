@@ -210,7 +210,7 @@ impl Body {
     fn abandon(&mut self, fail: Fail) -> Fail {
         self.connection = None;
         self.state = State::Done;
-        fail
+        self.call.blame(fail)
     }
 }
 

@@ -125,6 +125,11 @@ impl Call {
         }
     }
 
+    /// What a failure is for the caller. A cancelled socket fails in many ways, by which step met the cut first.
+    pub fn blame(&self, fail: Fail) -> Fail {
+        self.check_cancelled().err().unwrap_or(fail)
+    }
+
     /// May we still wait? For how long at most; `None`: as long as it takes.
     pub fn left(&self, patience: Patience) -> Result<Option<Duration>, Fail> {
         self.check_cancelled()?;

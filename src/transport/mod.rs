@@ -203,7 +203,7 @@ impl Transport {
         };
         match (fail, connection) {
             (None, Some(connection)) => self.answer(request, call, connection),
-            (Some(fail), connection) => Err(failure(fail, connection.as_deref())),
+            (Some(fail), connection) => Err(failure(call.blame(fail), connection.as_deref())),
             (None, None) => Err(failure(Fail::Internal("no connection came back".into()), None)),
         }
     }
