@@ -148,7 +148,7 @@ fn settle(round: usize) {
 /// Cancels calls that hang at a server which has their request; after each the connector is good, and the
 /// connection that was cut is not used again.
 fn cancel_at_server(what: &str, sent: &str, call: impl Fn(&Api, &Cancel) -> Result<Answer, Fault>) {
-    let (server, mut took) = (hanging(), Took(Vec::new()));
+    let (server, mut took, mut answered) = (hanging(), Took(Vec::new()), 0);
     let api = api(&server.url());
     for round in 0..ROUNDS {
         let hangs = || {
@@ -156,13 +156,17 @@ fn cancel_at_server(what: &str, sent: &str, call: impl Fn(&Api, &Cancel) -> Resu
             settle(round);
         };
         let fault = cancel_call(&mut took, hangs, |cancel| call(&api, cancel));
-        assert_eq!(fault.json["sent"], sent, "{fault:?}");
+        // Where the cancel was before the head, the answer is not there yet.
+        let said = fault.json["sent"].as_str().unwrap();
+        assert!(said == sent || said == "maybe", "{fault:?}");
+        answered += usize::from(said == "yes");
         let good = api.fetch_until("ok", None, None, Some(&Cancel::new())).unwrap();
         assert_eq!(good.text(), "true");
         let requests = server.wait_requests(2 * round + 2);
         let (cut, good) = (&requests[2 * round], &requests[2 * round + 1]);
         assert!(cut.connection < good.connection, "a connection that was cut came out of the pool");
     }
+    assert_eq!(answered > 0, sent == "yes", "{answered} of {ROUNDS} cancels found a head");
     // Each round lost one connection, which the round before had left; nothing was sent twice.
     assert_eq!((server.requests().len(), server.connections()), (2 * ROUNDS, ROUNDS + 1));
     drop(api);
@@ -221,18 +225,16 @@ fn while_the_server_does_not_read() {
     let body = vec![b'x'; 32 << 20];
     for round in 0..ROUNDS {
         let hangs = || {
-            server.wait_connections(2 * round + 1);
+            server.wait_connections(round + 1);
             // Long enough to fill the buffers between the two, now and then.
             std::thread::sleep(Duration::from_millis([0, 2, 30][round % 3]));
         };
-        let fault = cancel_call(&mut took, hangs, |cancel| {
-            // An idle connection would be taken: this one is of the round's own.
-            api.send_bytes_until("upload", &body, None, Some(cancel))
-        });
+        let fault =
+            cancel_call(&mut took, hangs, |cancel| api.send_bytes_until("upload", &body, None, Some(cancel)));
         assert_ne!(fault.json["sent"], "yes", "{fault:?}");
-        // The connection that the next round begins with is closed by the server.
-        assert_eq!(api.fetch("ok", None, r#"{"extra_headers": {"Connection": "close"}}"#).unwrap().status, 200);
     }
+    assert_eq!(api.fetch("ok", None, None).unwrap().text(), "true");
+    assert_eq!(server.connections(), ROUNDS + 1);
     took.print("of an upload nobody reads");
 }
 
@@ -243,8 +245,7 @@ fn during_the_connect() {
     let api = api(&backlog.url());
     for round in 0..ROUNDS {
         let hangs = || std::thread::sleep(Duration::from_millis(5 * (round as u64 % 3)));
-        let fault =
-            cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
+        let fault = cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
         assert_eq!(fault.json["sent"], "no", "{fault:?}");
         assert_eq!(fault.json["errno"], serde_json::Value::Null);
     }
@@ -261,8 +262,7 @@ fn during_the_tls_handshake() {
             server.wait_connections(round + 1);
             settle(round);
         };
-        let fault =
-            cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
+        let fault = cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
         assert_eq!(fault.json["sent"], "no", "{fault:?}");
     }
     server.wait_closed();
@@ -308,7 +308,8 @@ fn under_tls() {
             let fault = cancel_call(&mut took, hangs, |cancel| {
                 api.fetch_until("get", &*at(place), None, Some(cancel))
             });
-            assert_eq!(fault.json["sent"], sent, "{fault:?}");
+            let said = fault.json["sent"].as_str().unwrap();
+            assert!(said == sent || said == "maybe", "{fault:?}");
             assert_eq!(api.fetch("ok", None, None).unwrap().text(), "true");
         }
         took.print(&format!("under TLS, at the {place}"));
@@ -362,8 +363,7 @@ fn while_a_name_is_resolved() {
             }
             settle(round);
         };
-        let fault =
-            cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
+        let fault = cancel_call(&mut took, hangs, |cancel| api.fetch_until("ok", None, None, Some(cancel)));
         assert_eq!(fault.json["sent"], "no", "{fault:?}");
     }
     SLOW.get_or_init(Gate::new).open();
@@ -513,8 +513,7 @@ fn from_a_log_callback() {
         // SAFETY: the token lives until the log is off again.
         unsafe { apl::ffi::apl_log_set(5, Some(on_log), user_data, None) };
         std::thread::scope(|s| {
-            let hanging =
-                s.spawn(|| (api.fetch_until("hangs", None, None, Some(&cancel)), Instant::now()));
+            let hanging = s.spawn(|| (api.fetch_until("hangs", None, None, Some(&cancel)), Instant::now()));
             server.wait_requests(2 * round + 1);
             let at = Instant::now();
             let own = api.fetch_until("logged", None, None, Some(&cancel)).unwrap();
@@ -655,6 +654,8 @@ fn a_storm_of_cancels_harms_nobody_else() {
         over.store(true, SeqCst);
     });
     let [answered, spared, ended, triggers] = [answered, spared, ended, triggers].map(|n| n.into_inner());
-    println!("storm: {answered} answered, {ended} cancelled, {spared} over before their cancel, {triggers} cancels");
+    println!(
+        "storm: {answered} answered, {ended} cancelled, {spared} over before their cancel, {triggers} cancels"
+    );
     assert!(answered > 100 && ended > 100 && spared > 10, "the storm was none");
 }
