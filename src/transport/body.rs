@@ -9,6 +9,7 @@ use super::chunked::{Chunked, Next};
 use super::connection::Connection;
 use super::fail::Fail;
 use super::framing::Framing;
+use super::hook;
 
 /// Memory that is set aside at once for a body whose length the server names.
 const ALLOCATE: u64 = 1 << 20;
@@ -201,6 +202,7 @@ impl Body {
         self.state = State::Done;
         let Some(mut connection) = self.connection.take() else { return };
         let clean = connection.end();
+        hook::pass("body");
         // After the release of the socket: a cancel before it has shut the socket down.
         if clean && self.reusable && self.call.check_cancelled().is_ok() {
             self.shared.put(connection);

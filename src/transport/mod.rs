@@ -12,6 +12,7 @@ mod fail;
 mod fork;
 mod framing;
 mod head;
+mod hook;
 mod loan;
 mod pool;
 mod resolve;
@@ -38,6 +39,8 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 pub use body::Body;
 pub use call::Limits;
 pub use fail::{Fail, Limit};
+#[cfg(feature = "test-hooks")]
+pub use hook::panic_at;
 pub use target::Target;
 pub use tls::TlsSettings;
 pub use token::Token;
@@ -341,7 +344,10 @@ impl Connector for Plug {
             return Err(ureq::Error::ConnectionFailed);
         };
         match self.shared.acquire(&call) {
-            Ok(connection) => Ok(Some(Loan::new(connection, call))),
+            Ok(connection) => {
+                hook::pass("connect");
+                Ok(Some(Loan::new(connection, call)))
+            }
             Err(fail) => Err(call.fail(fail)),
         }
     }
