@@ -1,5 +1,5 @@
-//! A cancel ends a call wherever it waits, at once, and harms no other: faults L1, with the
-//! oracles o3, o4, o6 and o7. Every call goes through the C functions. The median of how long a cancel takes is printed.
+//! A cancel ends a call wherever it waits, at once, and harms no other: fault L1, with the oracles o3, o4, o6
+//! and o7. Every call goes through the C functions. The median of how long a cancel takes is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err)]
 #![allow(clippy::print_stdout)] // figures, for those who ask with --nocapture
 
