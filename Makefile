@@ -135,13 +135,13 @@ test-syscalls: servers target/c/keepalive
 test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) target/c/quickstart
 	$(call say,C tests under valgrind)
 	@for t in $(C_TESTS); do $(with_hostile) $(VALGRIND) target/c/$$t; done
-	@LD_LIBRARY_PATH=target/debug $(with_tls) $(VALGRIND) --suppressions=tests/c/valgrind.supp target/c/tls
+	@STACK_KIB=256 LD_LIBRARY_PATH=target/debug $(with_tls) $(VALGRIND) --suppressions=tests/c/valgrind.supp target/c/tls
 	@$(with_demo) $(VALGRIND) target/c/quickstart examples/connector.yaml
 
 test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) target/c/asan/quickstart
 	$(call say,C tests under AddressSanitizer)
 	@for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done
-	@$(with_tls) target/c/asan/tls
+	@STACK_KIB=512 $(with_tls) target/c/asan/tls
 	@$(with_demo) target/c/asan/quickstart examples/connector.yaml
 
 test-loom:
