@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::auth::{Credentials, Redactor};
+use crate::auth::{self, Credentials};
 use crate::config::endpoint::{Decode, OnMissing};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
@@ -19,6 +19,10 @@ use crate::{health, log};
 
 /// What an answer without a body is, and a path that leads nowhere may be.
 const NULL: &str = "null";
+/// Characters of an answer that are shown where it is not what it should be.
+const EXCERPT: usize = 200;
+/// Where they are taken from, in bytes: enough for a secret that begins within them.
+const EXCERPT_FROM: usize = 16 * 1024;
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ impl Connector {
         let ready =
             config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
         let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, Redactor::new(&config));
+        let exchange = Exchange::new(transport, auth::redactor(&config));
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }
@@ -238,7 +242,10 @@ impl Connector {
         }
         decode::check(body).map(Some).map_err(|syntax| {
             let media = response.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-            let start = String::from_utf8_lossy(&body[..body.len().min(200)]);
+            // Redacted before it is cut: a piece of a secret would not be found any more.
+            let start = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_FROM)]);
+            let start = self.exchange.redactor().redact(&start);
+            let start: String = start.chars().take(EXCERPT).collect();
             let message =
                 format!("the answer is not JSON: {syntax}; its type is `{media}`, it starts with {start:?}");
             self.undecodable(endpoint, prepared, response, message)
@@ -277,7 +284,6 @@ impl Connector {
         error.attempts = response.meta.attempts.clone();
         let kept = (prepared.settings.limits.max_error_body as usize).min(response.body().len());
         let body = response.body()[..kept].to_vec();
-        error.shown_body = redactor.shown(&body);
         error.response = Some(Arc::new(Response::new(response.head.clone(), response.meta.clone(), body)));
         error
     }

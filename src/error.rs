@@ -138,8 +138,6 @@ pub struct Detail {
     pub attempts: Vec<Attempt>,
     /// The answer that was refused.
     pub response: Option<Arc<Response>>,
-    /// Its body as it may be shown, where a secret stood in it.
-    pub shown_body: Option<String>,
     /// What came before the failure.
     pub partial: Option<Arc<Response>>,
     /// When it happened.
@@ -167,7 +165,6 @@ impl Error {
             page: None,
             attempts: Vec::new(),
             response: None,
-            shown_body: None,
             partial: None,
             timestamp: SystemTime::now(),
             errno: None,
@@ -266,7 +263,7 @@ impl Error {
             #[serde(skip_serializing_if = "Option::is_none")]
             errno: Option<i32>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            problem: Option<&'a serde_json::value::RawValue>,
+            problem: Option<Box<serde_json::value::RawValue>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_after_ms: Option<u64>,
         }
@@ -276,23 +273,22 @@ impl Error {
             endpoint: Option<&'a str>,
         }
         let d = &self.0;
-        let body = d.response.as_ref().map(|r| match &d.shown_body {
-            Some(shown) => shown.as_bytes(),
-            None => r.body(),
-        });
+        // A server may say back what it was told: its words are redacted here, its bytes in the response are not.
+        let shown =
+            |r: &Response, bytes: &[u8]| r.meta.redactor.redact(&String::from_utf8_lossy(bytes)).into_owned();
         let problem = d.response.as_ref().and_then(|r| {
             let media = r.head.get("content-type")?;
             let media = media.split(|b| *b == b';').next()?.trim_ascii();
             // RFC 9457
             media
                 .eq_ignore_ascii_case(b"application/problem+json")
-                .then(|| serde_json::from_slice(body?).ok())?
+                .then(|| serde_json::value::RawValue::from_string(shown(r, r.body())).ok())?
         });
         let json = Json {
             message: &d.message,
             error_category: self.category(),
             status_code: d.http_status,
-            response_body: body.map(|b| String::from_utf8_lossy(b).into_owned()),
+            response_body: d.response.as_ref().map(|r| shown(r, r.body())),
             request_url: d.url.as_deref(),
             request_method: d.method.as_deref(),
             timestamp: humantime::format_rfc3339_millis(d.timestamp).to_string(),
@@ -300,7 +296,7 @@ impl Error {
             operation_id: None,
             correlation_id: d.response.as_ref().and_then(|r| {
                 let id = r.head.get("x-correlation-id").or_else(|| r.head.get("x-request-id"))?;
-                Some(String::from_utf8_lossy(id).into_owned())
+                Some(shown(r, id))
             }),
             additional_context: Context { endpoint: d.endpoint.as_deref() },
             status: d.kind as i32,

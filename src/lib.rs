@@ -11,10 +11,10 @@
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
 //! * [`request`]: one request: template, params, headers, body. No I/O.
 //! * [`exchange`]: the one pipeline that every request takes, and what each failure means.
-//! * [`auth`]: credentials on a request; secrets and their redaction.
+//! * [`auth`]: credentials on a request.
 //! * [`transport`]: sockets, TLS, the pool, the body reader; the only room that knows ureq.
 //! * [`decode`]: bytes to values: encodings, JSON, paths. No I/O.
-//! * [`response`], [`error`], [`log`]: the ground floor.
+//! * [`response`], [`error`], [`redact`], [`log`]: the ground floor.
 
 pub mod auth;
 pub mod config;
@@ -25,6 +25,8 @@ pub mod exchange;
 pub mod ffi;
 pub mod health;
 pub mod log;
+mod percent;
+pub mod redact;
 pub mod request;
 pub mod response;
 pub mod transport;

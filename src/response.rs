@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
+use crate::redact::Redactor;
+
 /// The head of an answer: the bytes as they came, and where its fields lie in them.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
@@ -53,11 +55,17 @@ impl Head {
 }
 
 /// The field list of `meta.headers`: `[[name, value], …]`, bytes that are not UTF-8 replaced.
-impl Serialize for Head {
+struct Shown<'a> {
+    head: &'a Head,
+    redactor: &'a Redactor,
+}
+
+impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.fields.len()))?;
-        for (name, value) in self.iter() {
-            list.serialize_element(&(String::from_utf8_lossy(name), String::from_utf8_lossy(value)))?;
+        let mut list = serializer.serialize_seq(Some(self.head.fields.len()))?;
+        for (name, value) in self.head.iter() {
+            let value = String::from_utf8_lossy(value);
+            list.serialize_element(&(String::from_utf8_lossy(name), self.redactor.redact(&value)))?;
         }
         list.end()
     }
@@ -133,6 +141,8 @@ pub struct Meta {
     pub reused: bool,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
+    /// Takes the secrets out of what the server says back, wherever that is shown.
+    pub redactor: Arc<Redactor>,
 }
 
 /// A finished answer.
@@ -187,7 +197,7 @@ impl Response {
             #[serde(skip_serializing_if = "Option::is_none")]
             status: Option<u16>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            headers: Option<&'a Head>,
+            headers: Option<Shown<'a>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             length_known: Option<bool>,
             attempts: &'a [Attempt],
@@ -203,7 +213,7 @@ impl Response {
             url: &self.meta.url,
             http_version: answered.then_some(if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
             status: answered.then_some(self.head.status),
-            headers: answered.then_some(&self.head),
+            headers: answered.then_some(Shown { head: &self.head, redactor: &self.meta.redactor }),
             length_known: answered.then_some(self.meta.length_known),
             attempts: &self.meta.attempts,
             timings: &self.meta.timings,

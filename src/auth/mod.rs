@@ -1,18 +1,27 @@
-//! Credentials on a request; secrets and their redaction.
+//! Credentials on a request.
 //!
 //! Built: `none`, `api_key` in a header or the query, `bearer`, `basic`. They never change, so they are made
 //! once, and a request copies them.
-
-pub mod secret;
-
-pub use secret::{Redactor, Secret};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::auth::{ApiKey, KeyPlace};
-use crate::config::{Auth, header_name, header_value};
+use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
+use crate::redact::Redactor;
+
+/// Knows every secret of a configuration.
+pub fn redactor(config: &Config) -> Redactor {
+    // What Basic sends is the Base64 of both together.
+    let pair = match &config.keys.auth {
+        Auth::Basic(auth) | Auth::Digest(auth) => {
+            Some(Secret::new(format!("{}:{}", auth.username.expose(), auth.password.expose())))
+        }
+        _ => None,
+    };
+    Redactor::of(config.secrets.iter().chain(&pair).map(Secret::expose))
+}
 
 /// Credentials that are the same for every request.
 #[derive(Clone, Debug, Default)]
@@ -132,5 +141,16 @@ mod tests {
             let e = credentials(auth).unwrap_err().to_string();
             assert!(e.starts_with("/auth/") && !e.contains("canary"), "{e}");
         }
+    }
+
+    #[test]
+    fn basic_credentials_are_hidden_as_they_travel() {
+        let text = r#"{"base_url": "https://a.example",
+            "auth": {"type": "basic", "username": "u", "password": "long-password"}}"#;
+        let config = from_text(text, &|_| None).unwrap();
+        let redactor = redactor(&config);
+        let wire = format!("Basic {}", STANDARD.encode("u:long-password"));
+        assert_eq!(redactor.redact(&wire), "Basic ***");
+        assert!(!format!("{config:?} {redactor:?}").contains("long-password"));
     }
 }

@@ -38,7 +38,7 @@ pub use origin::{Allowed, Origin};
 pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};
 pub use unbuilt::Call;
-pub use url::{Base, encode_component, has_dot_segment};
+pub use url::{Base, has_dot_segment};
 
 use crate::error::{Error, Result};
 

@@ -1,17 +1,9 @@
 //! The base URL, and how a URL's parts are encoded.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use super::origin::Origin;
-
-/// Everything but RFC 3986's unreserved characters.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Percent-encodes all but unreserved characters onto `out`.
-pub fn encode_component(text: &str, out: &mut String) {
-    out.extend(utf8_percent_encode(text, COMPONENT));
-}
 
 /// A URL that paths are appended to.
 #[derive(Clone)]

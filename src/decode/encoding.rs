@@ -37,10 +37,26 @@ pub fn codings(head: &Head) -> Result<Vec<Coding>> {
     Ok(found)
 }
 
-/// Takes the codings off; at most `max` bytes come out of each.
+/// Takes the codings off; at most `max` bytes come out of each. No bytes are no body, encoded or not.
 pub fn decode_content(codings: &[Coding], body: Vec<u8>, max: u64) -> Result<Vec<u8>> {
+    if body.is_empty() {
+        return Ok(body);
+    }
     codings.iter().rev().try_fold(body, |body, coding| match coding {
         Coding::Gzip => gunzip(&body, max),
+    })
+}
+
+/// What can be had of the first `max` bytes, for a body that is only shown: a cut or broken one is what came
+/// out of it, and one out of which nothing came is itself.
+pub fn decode_some(codings: &[Coding], body: Vec<u8>, max: u64) -> Vec<u8> {
+    codings.iter().rev().fold(body, |body, coding| {
+        let mut plain = Vec::new();
+        // An error is no news: what was decoded before it stays in `plain`.
+        let _ = match coding {
+            Coding::Gzip => MultiGzDecoder::new(&body[..]).take(max).read_to_end(&mut plain),
+        };
+        if plain.is_empty() { body } else { plain }
     })
 }
 
@@ -99,7 +115,7 @@ mod tests {
     #[test]
     fn a_cut_or_broken_body_is_an_error() {
         let whole = gzip(b"hello world, hello world, hello world");
-        for n in 0..whole.len() {
+        for n in 1..whole.len() {
             let error = decode_content(&[Coding::Gzip], whole[..n].to_vec(), 100).unwrap_err();
             assert_eq!(error.kind(), Kind::Decode, "{n}");
         }
@@ -115,5 +131,18 @@ mod tests {
     fn a_bomb_stops_at_the_limit() {
         let bomb = gzip(&vec![0; 10_000_000]);
         assert_eq!(decode_content(&[Coding::Gzip], bomb, 1_000_000).unwrap_err().kind(), Kind::TooLarge);
+    }
+
+    #[test]
+    fn no_bytes_are_no_body() {
+        assert_eq!(decode_content(&[Coding::Gzip], Vec::new(), 100).unwrap(), b"");
+    }
+
+    #[test]
+    fn of_a_body_that_is_only_shown_the_start_is_enough() {
+        let whole = gzip(b"hello world");
+        assert_eq!(decode_some(&[Coding::Gzip], whole.clone(), 5), b"hello");
+        assert_eq!(decode_some(&[Coding::Gzip], whole[..whole.len() - 4].to_vec(), 100), b"hello world");
+        assert_eq!(decode_some(&[Coding::Gzip], b"no gzip".to_vec(), 100), b"no gzip");
     }
 }

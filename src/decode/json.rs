@@ -32,10 +32,16 @@ pub fn check(body: &[u8]) -> Result<(usize, &str), Syntax> {
         .map_err(|e| Syntax { what: "invalid UTF-8".into(), offset: start + e.valid_up_to() })?;
     // Numbers, escapes and duplicate keys are looked at but not converted; nothing recurses.
     if let Err(e) = serde_json::from_str::<IgnoredAny>(text) {
-        let at = start + offset_of(text, e.line(), e.column());
+        let mut at = offset_of(text, e.line(), e.column());
         let what = e.to_string();
         let what = what.split(" at line ").next().unwrap_or_default().to_string();
-        return Err(Syntax { what, offset: at });
+        if what.starts_with("control character") {
+            // serde_json names the place before it.
+            at += text.as_bytes()[at..].iter().position(|b| *b < b' ').unwrap_or(0);
+        } else if e.is_eof() {
+            at = text.len();
+        }
+        return Err(Syntax { what, offset: start + at });
     }
     if let Some(at) = too_deep(text.as_bytes()) {
         let what = format!("more than {MAX_DEPTH} arrays and objects within each other");
@@ -109,7 +115,7 @@ mod tests {
             (b"{\"a\":1,}", 7),
             (b"NaN", 0),
             (b"[01]", 2),
-            (b"[\"a\tb\"]", 2),
+            (b"[\"a\tb\"]", 3),
             (b"{} {}", 3),
             (b"[1] x", 4),
             (b"{\n\"a\": tru}", 10),

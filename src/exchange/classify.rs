@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Sent};
+use crate::redact::Redactor;
 use crate::response::Head;
 use crate::transport::{Fail, Failure};
 
@@ -31,7 +33,10 @@ pub(super) fn transport_failure(failure: &Failure) -> Error {
 }
 
 /// A status that is a failure, as an error.
-pub(super) fn refused(head: &Head, body: &[u8]) -> Error {
+///
+/// What the server says is redacted before it is shortened: a piece of a secret would not be found any more.
+pub(super) fn refused(head: &Head, body: &[u8], redactor: &Redactor) -> Error {
+    let shorten = |text: &str| shorten(&redactor.redact(text));
     let status = head.status;
     let kind = match status {
         401 | 403 => Kind::Auth,
@@ -56,17 +61,23 @@ pub(super) fn refused(head: &Head, body: &[u8]) -> Error {
 /// What the body says in words: RFC 9457's title and detail, or what most APIs call them.
 fn problem(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Problem {
+    struct Problem<'a> {
         title: Option<String>,
         detail: Option<String>,
         message: Option<String>,
-        error: Option<serde_json::Value>,
+        // Not a value: those are built by recursion, as deep as the server likes.
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
     }
-    let problem: Problem = serde_json::from_slice(body).ok()?;
-    let error = || match problem.error {
-        Some(serde_json::Value::String(text)) => Some(text),
-        Some(serde_json::Value::Object(o)) => o.get("message")?.as_str().map(String::from),
-        _ => None,
+    #[derive(Deserialize)]
+    struct Inner {
+        message: String,
+    }
+    let problem: Problem<'_> = serde_json::from_slice(body).ok()?;
+    let error = || {
+        let error = problem.error?.get();
+        let inner = || serde_json::from_str::<Inner>(error).ok().map(|inner| inner.message);
+        serde_json::from_str::<String>(error).ok().or_else(inner)
     };
     match (problem.title, problem.detail) {
         (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
@@ -127,7 +138,7 @@ mod tests {
     #[test]
     fn an_answers_own_words_are_in_the_message() {
         let head = head("x", "y");
-        let said = |body: &str| refused(&head, body.as_bytes()).message.clone();
+        let said = |body: &str| refused(&head, body.as_bytes(), &Redactor::default()).message.clone();
         assert!(said(r#"{"title": "Too many", "detail": "slow down"}"#).ends_with(": Too many: slow down"));
         assert!(said(r#"{"error": {"message": "no\nquota"}}"#).ends_with(": no quota"));
         assert_eq!(said("<html>"), "the server answered 429");

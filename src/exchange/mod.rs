@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use crate::auth::Redactor;
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
+use crate::redact::Redactor;
 use crate::request::Prepared;
-use crate::response::{Meta, Response, Timings};
-use crate::transport::{Answer, Fail, Failure, Limits, Request, Target, Token, Trace, Transport};
+use crate::response::{Head, Meta, Response, Timings};
+use crate::transport::{Answer, Failure, Limits, Request, Target, Token, Trace, Transport};
 use crate::{decode, log};
 
 /// A request that carries its credentials: nothing is added to it any more.
@@ -39,13 +39,13 @@ struct Signed<'a> {
 #[derive(Debug)]
 pub struct Exchange {
     transport: Transport,
-    redactor: Redactor,
+    redactor: Arc<Redactor>,
 }
 
 impl Exchange {
     /// A pipeline over a transport; texts go through the redactor.
     pub fn new(transport: Transport, redactor: Redactor) -> Exchange {
-        Exchange { transport, redactor }
+        Exchange { transport, redactor: Arc::new(redactor) }
     }
 
     /// The redactor of the connector's secrets.
@@ -98,7 +98,8 @@ impl Exchange {
         // Host comes first (RFC 9110 7.2); one that was configured takes its place.
         headers.insert(header::HOST, target.host_header());
         for (name, value) in &prepared.headers {
-            let value = HeaderValue::from_str(value).map_err(|_| bad("a header's value"))?;
+            // UTF-8 goes out as it is (RFC 9110 5.5: obs-text).
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a header's value"))?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
             headers.insert(name, value);
         }
@@ -148,10 +149,7 @@ impl Exchange {
     fn accept(&self, answer: Answer, signed: &Signed<'_>) -> Result<Response> {
         let Answer { head, mut body, trace } = answer;
         let placed = |error: Error| self.placed(error, signed, Some(head.status));
-        // An answer to HEAD has none, a 206 only a part; and `identity` asks for the body as it comes.
-        let bare = signed.method == Method::HEAD
-            || matches!(head.status, 204 | 206 | 304)
-            || signed.prepared.settings.accept_encoding == AcceptEncoding::Identity;
+        let bare = is_bare(&head, signed);
         // Looked at first: what cannot be decoded need not be read.
         let codings = if bare { Vec::new() } else { decode::codings(&head).map_err(placed)? };
         let read_begun = Instant::now();
@@ -169,7 +167,7 @@ impl Exchange {
             total: millis(signed.begun.elapsed()),
         };
         let attempts = vec![self.attempt(signed, Some(head.status), Sent::Yes, None)];
-        let meta = Meta { attempts, timings, ..meta(signed, &trace, body.length_known()) };
+        let meta = Meta { attempts, timings, ..self.meta(signed, &trace, body.length_known()) };
         Ok(Response::new(head, meta, whole))
     }
 
@@ -179,23 +177,21 @@ impl Exchange {
         let Answer { head, mut body, trace } = answer;
         let max = signed.prepared.settings.limits.max_error_body;
         let mut text = match body.read_some(max as usize) {
-            Err(fail @ Fail::Cancelled) => {
+            Ok(text) => text,
+            Err(fail) => {
                 let failure = Failure { fail, sent: Sent::Yes, stale: false };
                 return self.placed(classify::transport_failure(&failure), signed, Some(head.status));
             }
-            outcome => outcome.unwrap_or_default(),
         };
-        if let Ok(codings) = decode::codings(&head)
-            && !codings.is_empty()
-            && let Ok(plain) = decode::decode_content(&codings, text.clone(), max)
+        if !is_bare(&head, signed)
+            && let Ok(codings) = decode::codings(&head)
         {
-            text = plain;
+            text = decode::decode_some(&codings, text, max);
         }
-        let error = classify::refused(&head, &text);
+        let error = classify::refused(&head, &text, &self.redactor);
         let mut error = self.placed(error, signed, Some(head.status));
         let attempts = error.attempts.clone();
-        let meta = Meta { attempts, ..meta(signed, &trace, body.length_known()) };
-        error.shown_body = self.redactor.shown(&text);
+        let meta = Meta { attempts, ..self.meta(signed, &trace, body.length_known()) };
         error.response = Some(Arc::new(Response::new(head, meta, text)));
         error
     }
@@ -229,16 +225,25 @@ impl Exchange {
         let ms = signed.begun.elapsed().as_millis() as u64;
         Attempt { n: 1, url: signed.shown_url.clone(), status, error, sent, wait_ms: 0, ms }
     }
+
+    fn meta(&self, signed: &Signed<'_>, trace: &Trace, length_known: bool) -> Meta {
+        Meta {
+            url: signed.shown_url.clone(),
+            length_known,
+            remote_addr: Some(trace.peer),
+            reused: trace.reused,
+            redactor: self.redactor.clone(),
+            ..Meta::default()
+        }
+    }
 }
 
-fn meta(signed: &Signed<'_>, trace: &Trace, length_known: bool) -> Meta {
-    Meta {
-        url: signed.shown_url.clone(),
-        length_known,
-        remote_addr: Some(trace.peer),
-        reused: trace.reused,
-        ..Meta::default()
-    }
+/// Is there no content coding to take off? An answer to HEAD has no body, a 206 only a part of one; and
+/// `identity` asks for the body as it comes.
+fn is_bare(head: &Head, signed: &Signed<'_>) -> bool {
+    signed.method == Method::HEAD
+        || matches!(head.status, 204 | 206 | 304)
+        || signed.prepared.settings.accept_encoding == AcceptEncoding::Identity
 }
 
 /// Methods that may be repeated without harm (RFC 9110 9.2.2).

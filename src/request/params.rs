@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::config::{Entries, encode_component, object};
+use crate::config::{Entries, object};
 use crate::error::{Error, Result};
+use crate::percent::encode_component;
 
 /// A parameter's value: a scalar, or a list of them that repeats the key.
 #[derive(Clone, Debug, PartialEq, Eq)]

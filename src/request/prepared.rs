@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::auth::secret::HIDDEN;
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
+use crate::redact::HIDDEN;
 
 /// A request that only needs to be sent. It borrows from its prototype and from the call.
 #[derive(Clone)]

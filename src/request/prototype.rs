@@ -9,12 +9,13 @@ use super::options::CallOptions;
 use super::params::{Param, Params};
 use super::path::Template;
 use super::prepared::Prepared;
-use crate::auth::{Credentials, Secret};
+use crate::auth::Credentials;
 use crate::config::endpoint::{BodyKind, Decode};
 use crate::config::settings::AcceptEncoding;
 use crate::config::values::Statuses;
-use crate::config::{Config, Endpoint, Origin, Settings, encode_component};
+use crate::config::{Config, Endpoint, Origin, Secret, Settings};
 use crate::error::{Error, Result};
+use crate::percent::encode_component;
 
 /// No server takes a longer URL, and the HTTP stack underneath counts it in 16 bits.
 const MAX_URL: usize = 60_000;

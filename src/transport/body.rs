@@ -89,13 +89,15 @@ impl Body {
         }
     }
 
-    /// At most `limit` bytes of the body; a longer one is left unread and its connection closed.
+    /// What can be had of the first `limit` bytes, for a body that is only shown. A longer one is left unread
+    /// and its connection closed; one that fails is what came of it. Only a cancel is a failure.
     pub fn read_some(&mut self, limit: usize) -> Result<Vec<u8>, Fail> {
         let mut some = Vec::new();
         while some.len() < limit {
-            match self.next_piece()? {
-                Some(piece) => some.extend_from_slice(&piece[..piece.len().min(limit - some.len())]),
-                None => break,
+            match self.next_piece() {
+                Ok(Some(piece)) => some.extend_from_slice(&piece[..piece.len().min(limit - some.len())]),
+                Err(Fail::Cancelled) => return Err(Fail::Cancelled),
+                Ok(None) | Err(_) => break,
             }
         }
         Ok(some)

@@ -232,6 +232,9 @@ impl Connection {
                 }
                 Ok(0) => return Err(Fail::Closed),
                 Ok(_) => self.exchange.received = true,
+                Err(Fail::Socket(e)) if self.exchange.received => {
+                    return Err(Fail::truncated(format!("the connection failed within its head: {e}")));
+                }
                 // TLS without close_notify, before anything was said.
                 Err(Fail::Truncated(_)) if !self.exchange.received => return Err(Fail::Closed),
                 Err(fail) => return Err(fail),

@@ -61,8 +61,9 @@ fn content_length(head: &Head) -> Result<Option<u64>, Fail> {
             .ok()
             .filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|d| d.parse::<u64>().ok())
-            .ok_or_else(|| {
-                Fail::protocol(format!("Content-Length `{}` is not a number", value.escape_ascii()))
+            .ok_or_else(|| match value.len() {
+                ..=64 => Fail::protocol(format!("Content-Length `{}` is not a number", value.escape_ascii())),
+                long => Fail::protocol(format!("a Content-Length of {long} bytes is not a number")),
             })?;
         match length {
             Some(other) if other != number => {

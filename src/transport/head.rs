@@ -25,6 +25,7 @@ impl Scanner {
     /// Lines end with LF or CRLF (RFC 9112 2.2); empty lines before the status line are skipped.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, Fail> {
         if self.lines == 0 {
+            // Looks past every empty line, so the loop need not look again.
             check_start(&buf[self.line..])?;
         }
         while let Some(found) = memchr::memchr(b'\n', &buf[self.at..]) {
@@ -39,8 +40,6 @@ impl Scanner {
                 }
             } else if self.lines > 0 {
                 return Ok(Some(end + 1));
-            } else {
-                check_start(&buf[self.line..])?;
             }
         }
         self.at = buf.len();
