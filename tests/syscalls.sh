@@ -34,7 +34,9 @@ count() { grep -cE "$1" || true; }
 check 'markers' "$(count ' getppid\(' <"$trace")" == 3
 check 'threads started for the first GETs' "$(between 1 2 | count ' clone3?\(')" == 1
 check 'name lookups for them' "$(between 1 2 | count ' openat\(.*"/etc/hosts"')" == 1
-check 'connections opened for them' "$(between 1 2 | count ' connect\(.*sin6?_addr.*= (0|-1 EINPROGRESS)|INPROGRESS')" '>=' 1
+# Where the name has an IPv6 address too, a connect to that one is refused before. A call may stand in two lines
+# of the trace; its arguments are in the first.
+check 'connections opened for them' "$(between 1 2 | count " connect\(.* sin_port=htons\(${HOSTILE_URL##*:}\)")" == 1
 check 'threads started afterwards' "$(between 2 3 | count ' (clone3?|fork|vfork)\(')" == 0
 check 'files and sockets opened afterwards' "$(between 2 3 | count ' (open|openat|socket|socketpair|connect)\(')" == 0
 total=$(between 2 3 | count .)
