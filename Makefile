@@ -42,7 +42,7 @@ help:
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
-	@.ci/need rustfmt clippy g++ clang nm libasan valgrind python3 go
+	@.ci/need rustfmt clippy g++ clang nm libasan valgrind openssl python3 go
 
 # --- what is built ------------------------------------------------------------------------------------------
 

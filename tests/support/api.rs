@@ -50,8 +50,13 @@ mod c {
     type Handle = c_void;
 
     unsafe extern "C" {
-        pub fn apl_connector_new(config: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle) -> i32;
-        pub fn apl_connector_open(path: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle) -> i32;
+        pub fn apl_connector_new(
+            config: *const c_char,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_connector_open(path: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle)
+        -> i32;
         pub fn apl_connector_free(connector: *mut Handle);
         pub fn apl_check_health(
             connector: *const Handle,
@@ -199,7 +204,8 @@ fn answer(response: *const c_void) -> Answer {
         std::slice::from_raw_parts(data, len).to_vec()
     };
     // SAFETY: the response is alive.
-    let (status, meta) = unsafe { (c::apl_response_http_status(response), owned(c::apl_response_meta(response))) };
+    let (status, meta) =
+        unsafe { (c::apl_response_http_status(response), owned(c::apl_response_meta(response))) };
     let meta: Value = serde_json::from_str(&meta).expect("the meta is JSON");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let pairs = meta["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -325,7 +331,8 @@ impl Api {
 
     /// A GET of one `path`, called `get`, against `base_url`; no retries.
     pub fn get(base_url: &str, path: &str) -> Api {
-        let config = serde_json::json!({"base_url": base_url, "retry_count": 1, "endpoints": {"get": {"path": path}}});
+        let config =
+            serde_json::json!({"base_url": base_url, "retry_count": 1, "endpoints": {"get": {"path": path}}});
         Api::new(&config.to_string()).expect("a plain configuration")
     }
 
@@ -346,7 +353,8 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Answer, Fault> {
-        let (endpoint, params, options) = (c_text(endpoint), optional(params.into()), optional(options.into()));
+        let (endpoint, params, options) =
+            (c_text(endpoint), optional(params.into()), optional(options.into()));
         // SAFETY: the texts, the connector and the token live through the call; the out-pointers are valid.
         response(|out, error| unsafe {
             let (params, options) = (pointer(&params), pointer(&options));
@@ -374,7 +382,15 @@ impl Api {
         let (endpoint, data, options) = (c_text(endpoint), c_text(data), optional(options.into()));
         // SAFETY: as in `fetch_until`.
         response(|out, error| unsafe {
-            c::apl_send(self.0, endpoint.as_ptr(), data.as_ptr(), pointer(&options), token(cancel), out, error)
+            c::apl_send(
+                self.0,
+                endpoint.as_ptr(),
+                data.as_ptr(),
+                pointer(&options),
+                token(cancel),
+                out,
+                error,
+            )
         })
     }
 
@@ -399,7 +415,16 @@ impl Api {
         // SAFETY: as in `fetch_until`; the bytes are borrowed for the call.
         response(|out, error| unsafe {
             let (body, len) = (body.as_ptr(), body.len());
-            c::apl_send_bytes(self.0, endpoint.as_ptr(), body, len, pointer(&options), token(cancel), out, error)
+            c::apl_send_bytes(
+                self.0,
+                endpoint.as_ptr(),
+                body,
+                len,
+                pointer(&options),
+                token(cancel),
+                out,
+                error,
+            )
         })
     }
 
