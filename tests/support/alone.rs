@@ -38,3 +38,16 @@ pub fn descriptors() -> usize {
     // One of them is the folder that is being read.
     std::fs::read_dir("/proc/self/fd").unwrap().count() - 1
 }
+
+/// Waits until so many descriptors are open: threads that are done with theirs may not have closed them yet.
+pub fn wait_for_descriptors(wanted: usize) {
+    let begun = std::time::Instant::now();
+    while descriptors() != wanted {
+        let open = descriptors();
+        assert!(
+            begun.elapsed() < crate::support::PATIENCE,
+            "{open} descriptors are open instead of {wanted}"
+        );
+        std::thread::yield_now();
+    }
+}
