@@ -157,3 +157,20 @@ impl Call {
         std::mem::take(&mut *self.slot.lock())
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Origin;
+
+    /// A call to nowhere in particular.
+    pub fn call(limits: Limits, token: Option<Arc<Token>>) -> Call {
+        Call::new(Arc::new(target("http://nowhere.example")), limits, token, false, false, 0)
+    }
+
+    /// The target of a URL.
+    pub fn target(url: &str) -> Target {
+        Target::of(&Origin::of(&url.parse().unwrap()).unwrap()).unwrap()
+    }
+}

@@ -154,7 +154,7 @@ impl Transport {
     pub fn new(settings: Settings) -> Result<Transport> {
         let shared = Arc::new(Shared {
             pool: Pool::new(settings.max_idle_per_host, settings.idle_age),
-            resolver: Resolver::new(settings.resolve),
+            resolver: Resolver::new(settings.resolve, resolve::ask_system),
             tls: TlsClient::new(settings.tls)?,
         });
         // Whatever ureq would do of itself is off: it only writes the request.
