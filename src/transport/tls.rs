@@ -303,10 +303,6 @@ impl Tls {
         matches!(self.read_now(socket, &mut byte), Ok(None))
     }
 
-    pub fn has_input(&self) -> bool {
-        self.start != self.end
-    }
-
     fn reserve(&mut self) {
         if self.cipher.is_empty() {
             self.cipher.resize(CIPHER_BUFFER, 0);
