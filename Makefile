@@ -25,11 +25,15 @@ DEMO := examples/demo-server/target/debug
 CC := gcc
 C_STRICT := -std=c99 -D_XOPEN_SOURCE=700 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror -Iinclude
 C_TESTS := basic cancel_signal
-VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
-	--suppressions=tests/c/valgrind.supp
+# Needs a server of its own; keepalive is for tests/syscalls.sh.
+C_PROGRAMS := $(C_TESTS) tls keepalive
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
 
 with_demo := tests/support/with-server DEMO_URL $(DEMO)/demo-server
 with_hostile := tests/support/with-server HOSTILE_URL $(DEMO)/hostile-server
+# The server makes its certificates, and its authority is what the program is to trust.
+TLS_FOLDER := $(CURDIR)/target/c/tls-server
+with_tls := TLS_FOLDER=$(TLS_FOLDER) TLS_CA=$(TLS_FOLDER)/ca.pem tests/support/with-server TLS_URL tests/support/tls-server
 say = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help demo test nightly headers clean
@@ -42,17 +46,22 @@ help:
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
-	@.ci/need rustfmt clippy g++ clang nm libasan valgrind python3 go
+	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl python3 go
 
 # --- what is built ------------------------------------------------------------------------------------------
 
 # A program linked against the library asks for its SONAME, so that name must be beside it.
 soname = ln -sf libapl.so $(1)/libapl.so.1
 
-.PHONY: lib lib-asan servers
+.PHONY: lib lib-debug lib-asan servers
 lib: need-demo
 	@cargo build --locked --release
 	@$(call soname,$(RELEASE))
+
+# With the names of its functions: what is said about ring under valgrind needs them.
+lib-debug: need-demo
+	@cargo build --locked
+	@$(call soname,target/debug)
 
 # AddressSanitizer is an unstable flag of the same, stable compiler. --target keeps it out of build scripts.
 lib-asan: need-test
@@ -71,6 +80,10 @@ target/c/%: tests/c/%.c tests/c/harness.h include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
+target/c/asan/quickstart: examples/c/quickstart.c include/apl.h | lib-asan
+	@mkdir -p $(@D)
+	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
+
 target/c/asan/%: tests/c/%.c tests/c/harness.h include/apl.h | lib-asan
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -pthread -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
@@ -84,7 +97,7 @@ demo: need-demo lib servers target/c/quickstart
 # --- test ---------------------------------------------------------------------------------------------------
 
 # In this order, so that what is quick to fail fails quickly; each step also by its own name.
-TESTS := test-format test-lint test-rust test-abi test-c test-valgrind test-asan test-loom test-go
+TESTS := test-format test-lint test-rust test-abi test-c test-syscalls test-valgrind test-asan test-loom test-go
 .PHONY: $(TESTS)
 test: need-test
 	@started=$$SECONDS; \
@@ -107,27 +120,33 @@ test-rust:
 
 test-abi: lib
 	$(call say,the C ABI: headers and signatures and symbols)
-	@if [[ -x tests/abi/check.sh ]]; then tests/abi/check.sh; else echo 'SKIPPED: there is no tests/abi/check.sh'; fi
+	@tests/abi/check.sh
 
-test-c: servers $(C_TESTS:%=target/c/%) target/c/quickstart
+test-c: servers $(C_PROGRAMS:%=target/c/%) target/c/quickstart
 	$(call say,C tests)
 	@for t in $(C_TESTS); do $(with_hostile) target/c/$$t; done
+	@$(with_tls) target/c/tls
 	@$(with_demo) target/c/quickstart examples/connector.yaml
 
-test-valgrind: servers $(C_TESTS:%=target/c/%) target/c/quickstart
+test-syscalls: servers target/c/keepalive
+	$(call say,system calls of a GET)
+	@$(with_hostile) tests/syscalls.sh
+
+test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) target/c/quickstart
 	$(call say,C tests under valgrind)
 	@for t in $(C_TESTS); do $(with_hostile) $(VALGRIND) target/c/$$t; done
+	@STACK_KIB=256 LD_LIBRARY_PATH=target/debug $(with_tls) $(VALGRIND) --suppressions=tests/c/valgrind.supp target/c/tls
 	@$(with_demo) $(VALGRIND) target/c/quickstart examples/connector.yaml
 
-test-asan: servers $(C_TESTS:%=target/c/asan/%)
+test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) target/c/asan/quickstart
 	$(call say,C tests under AddressSanitizer)
 	@for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done
+	@STACK_KIB=512 $(with_tls) target/c/asan/tls
+	@$(with_demo) target/c/asan/quickstart examples/connector.yaml
 
 test-loom:
 	$(call say,every interleaving of the small lock-free parts)
-	@if [[ -f tests/loom/Cargo.toml ]]; then \
-		RUSTFLAGS='--cfg loom' cargo test --locked --release --manifest-path tests/loom/Cargo.toml; \
-	else echo 'SKIPPED: there is no tests/loom'; fi
+	@RUSTFLAGS='--cfg loom' cargo test --locked --release --manifest-path tests/loom/Cargo.toml
 
 test-go: servers lib
 	$(call say,Go)
@@ -153,4 +172,4 @@ headers:
 clean:
 	@cargo clean
 	@cargo clean --manifest-path examples/demo-server/Cargo.toml
-	@if [[ -f tests/loom/Cargo.toml ]]; then cargo clean --manifest-path tests/loom/Cargo.toml; fi
+	@cargo clean --manifest-path tests/loom/Cargo.toml

@@ -108,6 +108,8 @@ pub fn resolve(name: &str, to: &str) -> Result<(String, u16, SocketAddr), String
         }
     };
     let address = address.ok_or("must be an IP address, with or without a port")?;
+    // An IPv6 address stands in brackets before a port, and without them everywhere else.
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     Ok((host.to_ascii_lowercase(), port, address))
 }
 

@@ -388,3 +388,12 @@ proptest::proptest! {
         let _ = from_text(&format!("base_url: https://a.example/{text}"), &env);
     }
 }
+
+#[test]
+fn resolve_takes_names_and_addresses_with_their_port() {
+    let text = r#"{"base_url": "http://a.example", "resolve": {
+        "API.example:443": "127.0.0.1", "[::1]:80": "127.0.0.2:8080", "b.example:80": "[::1]"}}"#;
+    let resolve = from_text(text, &|_| None).unwrap().resolve;
+    let shown: Vec<_> = resolve.iter().map(|(host, port, to)| format!("{host} {port} {to}")).collect();
+    assert_eq!(shown, ["api.example 443 127.0.0.1:443", "::1 80 127.0.0.2:8080", "b.example 80 [::1]:80"]);
+}

@@ -172,11 +172,17 @@ impl Exchange {
     }
 
     /// A status that is a failure. What can be had of the body goes with it; a body that fails too does not
-    /// hide the status.
+    /// hide the status, but a cancel does: the caller wants no answer any more.
     fn refuse(&self, answer: Answer, signed: &Signed<'_>) -> Error {
         let Answer { head, mut body, trace } = answer;
         let max = signed.prepared.settings.limits.max_error_body;
-        let mut text = body.read_some(max as usize);
+        let mut text = match body.read_some(max as usize) {
+            Ok(text) => text,
+            Err(fail) => {
+                let failure = Failure { fail, sent: Sent::Yes, stale: false };
+                return self.placed(classify::transport_failure(&failure), signed, Some(head.status));
+            }
+        };
         if !is_bare(&head, signed)
             && let Ok(codings) = decode::codings(&head)
         {

@@ -9,6 +9,7 @@ use super::chunked::{Chunked, Next};
 use super::connection::Connection;
 use super::fail::Fail;
 use super::framing::Framing;
+use super::hook;
 
 /// Memory that is set aside at once for a body whose length the server names.
 const ALLOCATE: u64 = 1 << 20;
@@ -89,16 +90,17 @@ impl Body {
     }
 
     /// What can be had of the first `limit` bytes, for a body that is only shown. A longer one is left unread
-    /// and its connection closed; one that fails is what came of it.
-    pub fn read_some(&mut self, limit: usize) -> Vec<u8> {
+    /// and its connection closed; one that fails is what came of it. Only a cancel is a failure.
+    pub fn read_some(&mut self, limit: usize) -> Result<Vec<u8>, Fail> {
         let mut some = Vec::new();
         while some.len() < limit {
             match self.next_piece() {
                 Ok(Some(piece)) => some.extend_from_slice(&piece[..piece.len().min(limit - some.len())]),
+                Err(Fail::Cancelled) => return Err(Fail::Cancelled),
                 Ok(None) | Err(_) => break,
             }
         }
-        some
+        Ok(some)
     }
 
     fn read_into(&mut self, whole: &mut Vec<u8>) -> Result<(), Fail> {
@@ -202,6 +204,7 @@ impl Body {
         self.state = State::Done;
         let Some(mut connection) = self.connection.take() else { return };
         let clean = connection.end();
+        hook::pass("body");
         // After the release of the socket: a cancel before it has shut the socket down.
         if clean && self.reusable && self.call.check_cancelled().is_ok() {
             self.shared.put(connection);
@@ -211,7 +214,7 @@ impl Body {
     fn abandon(&mut self, fail: Fail) -> Fail {
         self.connection = None;
         self.state = State::Done;
-        fail
+        self.call.blame(fail)
     }
 }
 

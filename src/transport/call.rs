@@ -125,6 +125,11 @@ impl Call {
         }
     }
 
+    /// What a failure is for the caller. A cancelled socket fails in many ways, by which step met the cut first.
+    pub fn blame(&self, fail: Fail) -> Fail {
+        self.check_cancelled().err().unwrap_or(fail)
+    }
+
     /// May we still wait? For how long at most; `None`: as long as it takes.
     pub fn left(&self, patience: Patience) -> Result<Option<Duration>, Fail> {
         self.check_cancelled()?;
@@ -150,5 +155,22 @@ impl Call {
 
     pub fn take(&self) -> Slot {
         std::mem::take(&mut *self.slot.lock())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Origin;
+
+    /// A call to nowhere in particular.
+    pub fn call(limits: Limits, token: Option<Arc<Token>>) -> Call {
+        Call::new(Arc::new(target("http://nowhere.example")), limits, token, false, false, 0)
+    }
+
+    /// The target of a URL.
+    pub fn target(url: &str) -> Target {
+        Target::of(&Origin::of(&url.parse().unwrap()).unwrap()).unwrap()
     }
 }

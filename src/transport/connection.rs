@@ -122,7 +122,8 @@ impl Connection {
             self.output = Vec::new();
         }
         self.cipher_out = Vec::new();
-        !self.ended && self.start == self.end && !self.tls.as_ref().is_some_and(Tls::has_input)
+        // Records that wait to be decrypted are looked at when the connection is taken again.
+        !self.ended && self.start == self.end
     }
 
     // ---- sending ----
@@ -201,6 +202,8 @@ impl Connection {
         };
         match got {
             Ok(None) => return Ok(false),
+            // An alert says why the server reads no more.
+            Err(fail @ Fail::Tls(_)) => return Err(fail),
             Ok(Some(0)) | Err(_) => {
                 self.ended = true;
                 return Ok(true);

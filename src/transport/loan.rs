@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use super::call::Call;
 use super::connection::Connection;
 use super::fail::Fail;
+use super::hook;
 
 const SHOWN: &[u8] = b"HTTP/1.1 204 \r\n\r\n";
 /// Large enough that ureq drops the rest of a refused body in few steps.
@@ -117,6 +118,7 @@ impl Transport for Loan {
         let went_out = self.step(|connection, call| connection.flush(call))?;
         self.stop_writing(went_out);
         self.step(|connection, call| connection.read_head(call))?;
+        hook::pass("head");
         self.shown = SHOWN;
         Ok(true)
     }

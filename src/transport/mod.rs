@@ -12,6 +12,7 @@ mod fail;
 mod fork;
 mod framing;
 mod head;
+mod hook;
 mod loan;
 mod pool;
 mod resolve;
@@ -38,6 +39,8 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 pub use body::Body;
 pub use call::Limits;
 pub use fail::{Fail, Limit};
+#[cfg(feature = "test-hooks")]
+pub use hook::panic_at;
 pub use target::Target;
 pub use tls::TlsSettings;
 pub use token::Token;
@@ -151,7 +154,7 @@ impl Transport {
     pub fn new(settings: Settings) -> Result<Transport> {
         let shared = Arc::new(Shared {
             pool: Pool::new(settings.max_idle_per_host, settings.idle_age),
-            resolver: Resolver::new(settings.resolve),
+            resolver: Resolver::new(settings.resolve, resolve::ask_system),
             tls: TlsClient::new(settings.tls)?,
         });
         // Whatever ureq would do of itself is off: it only writes the request.
@@ -203,7 +206,7 @@ impl Transport {
         };
         match (fail, connection) {
             (None, Some(connection)) => self.answer(request, call, connection),
-            (Some(fail), connection) => Err(failure(fail, connection.as_deref())),
+            (Some(fail), connection) => Err(failure(call.blame(fail), connection.as_deref())),
             (None, None) => Err(failure(Fail::Internal("no connection came back".into()), None)),
         }
     }
@@ -341,7 +344,10 @@ impl Connector for Plug {
             return Err(ureq::Error::ConnectionFailed);
         };
         match self.shared.acquire(&call) {
-            Ok(connection) => Ok(Some(Loan::new(connection, call))),
+            Ok(connection) => {
+                hook::pass("connect");
+                Ok(Some(Loan::new(connection, call)))
+            }
             Err(fail) => Err(call.fail(fail)),
         }
     }

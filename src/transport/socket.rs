@@ -45,8 +45,7 @@ impl Socket {
     pub fn start(call: &Call, peer: SocketAddr) -> Result<(Socket, bool), Fail> {
         let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = socket_with(family, SocketType::STREAM, flags, None)
-            .map_err(|e| Fail::System("opening a socket", e))?;
+        let fd = socket_with(family, SocketType::STREAM, flags, None).map_err(|e| unopened(peer, e))?;
         let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
         socket.attach(call);
         // After the registration: a cancel before it is seen here, one after it wakes the socket.
@@ -175,6 +174,15 @@ impl Socket {
     }
 }
 
+/// No socket: where the system has no such address family (a kernel without IPv6), it is only this address that
+/// cannot be reached, and the next one may do.
+fn unopened(peer: SocketAddr, errno: Errno) -> Fail {
+    match errno {
+        Errno::AFNOSUPPORT => Fail::Connect(format!("{peer}: {errno}"), Some(errno)),
+        errno => Fail::System("opening a socket", errno),
+    }
+}
+
 /// Polls for at most `left`; an interrupted wait is a wait that is over.
 pub(super) fn wait(fds: &mut [PollFd<'_>], left: Option<Duration>) -> Result<(), Fail> {
     let left = match (left, TICK) {
@@ -191,4 +199,16 @@ pub(super) fn wait(fds: &mut [PollFd<'_>], left: Option<Duration>) -> Result<(),
 /// A poll entry for a socket that is connecting.
 pub(super) fn connecting(socket: &Socket) -> PollFd<'_> {
     PollFd::from_borrowed_fd(socket.fd.as_fd(), PollFlags::OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_that_the_system_does_not_know_rules_out_one_address_and_a_lack_of_descriptors_all() {
+        let peer = SocketAddr::from(([0u16; 8], 1));
+        assert!(matches!(unopened(peer, Errno::AFNOSUPPORT), Fail::Connect(_, Some(Errno::AFNOSUPPORT))));
+        assert_eq!(unopened(peer, Errno::MFILE), Fail::System("opening a socket", Errno::MFILE));
+    }
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
+use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
     SupportedProtocolVersion,
 };
+use rustls_native_certs::ErrorKind;
 
 use super::call::{Call, Patience};
 use super::fail::Fail;
@@ -74,7 +76,7 @@ impl TlsClient {
     }
 
     fn roots(&self) -> Result<Arc<RootCertStore>, Fail> {
-        let platform = platform_roots();
+        let platform = platform_roots()?;
         if self.extra.is_empty() {
             if platform.is_empty() {
                 return Err(Fail::Tls(
@@ -94,15 +96,26 @@ impl TlsClient {
 }
 
 /// The platform's roots, loaded once per process.
-fn platform_roots() -> Arc<RootCertStore> {
+fn platform_roots() -> Result<Arc<RootCertStore>, Fail> {
     static ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::new();
-    ROOTS
-        .get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(roots)
-        })
-        .clone()
+    let load = || {
+        let found = rustls_native_certs::load_native_certs();
+        // A lack that passes must not leave the process with fewer roots for good.
+        if let Some(lack) = found.errors.iter().find_map(passing) {
+            return Err(Fail::System("reading the system's root certificates", lack));
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs);
+        Ok(Arc::new(roots))
+    };
+    ROOTS.get_or_try_init(load).cloned()
+}
+
+/// Is it that the system has no descriptor or no memory to spare just now?
+fn passing(error: &rustls_native_certs::Error) -> Option<Errno> {
+    let ErrorKind::Io { inner, .. } = &error.kind else { return None };
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(inner).filter(|errno| lacks.contains(errno))
 }
 
 fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -123,6 +136,17 @@ fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 
 fn tls(error: impl std::fmt::Display) -> Fail {
     Fail::Tls(error.to_string())
+}
+
+/// What came is no record that can be believed.
+fn broken(error: rustls::Error) -> Fail {
+    match error {
+        // The usual mistake, which rustls' own words do not give away.
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Fail::Tls("the server does not speak TLS here; is it plain http on this port?".into())
+        }
+        error => tls(error),
+    }
 }
 
 /// The `danger_accept_invalid_certs` switch: who the peer is is not asked, but signatures still have to fit.
@@ -279,10 +303,6 @@ impl Tls {
         matches!(self.read_now(socket, &mut byte), Ok(None))
     }
 
-    pub fn has_input(&self) -> bool {
-        self.start != self.end
-    }
-
     fn reserve(&mut self) {
         if self.cipher.is_empty() {
             self.cipher.resize(CIPHER_BUFFER, 0);
@@ -300,7 +320,7 @@ impl Tls {
     fn feed(&mut self) -> Result<(), Fail> {
         let mut bytes = &self.cipher[self.start..self.end];
         self.start += self.session.read_tls(&mut bytes).map_err(tls)?;
-        self.session.process_new_packets().map_err(tls)?;
+        self.session.process_new_packets().map_err(broken)?;
         Ok(())
     }
 
