@@ -1,6 +1,6 @@
 //! What an endpoint's `decode`, `response_path` and schema make of an answer.
 
-use crate::config::endpoint::EndpointKeys;
+use crate::config::Endpoint;
 use crate::config::endpoint::{Decode, OnMissing, SchemaPolicy};
 use crate::decode::{self, Found, Misfit, Path, Schema};
 use crate::error::{Error, Kind, Result};
@@ -18,27 +18,24 @@ pub struct Reading {
     decode: Decode,
     path: Option<Path>,
     on_missing: OnMissing,
-    schema: Option<(Schema, SchemaPolicy)>,
+    schema: Option<Schema>,
+    policy: SchemaPolicy,
 }
 
 /// An answer that cannot be read: the error, which does not know yet where it happened, and the answer.
 pub type Unreadable = Box<(Error, Response)>;
 
 impl Reading {
-    /// Reads the keys; the configuration has checked them.
-    pub fn new(keys: &EndpointKeys) -> Result<Reading> {
-        let schema = match &keys.response_schema {
-            Some(schema) if keys.schema_policy != SchemaPolicy::Off => {
-                Some((Schema::new(schema.get()).map_err(Error::config)?, keys.schema_policy))
-            }
-            _ => None,
-        };
-        Ok(Reading {
+    /// How this endpoint's answers are read.
+    pub fn new(endpoint: &Endpoint) -> Reading {
+        let keys = &endpoint.keys;
+        Reading {
             decode: keys.decode,
-            path: keys.response_path.as_deref().map(Path::parse).transpose().map_err(Error::config)?,
+            path: endpoint.response_path.clone(),
             on_missing: keys.on_missing,
-            schema,
-        })
+            schema: endpoint.response_schema.clone().filter(|_| keys.schema_policy != SchemaPolicy::Off),
+            policy: keys.schema_policy,
+        }
     }
 
     /// The data of an answer.
@@ -113,10 +110,10 @@ impl Reading {
 
     /// Holds data against the schema.
     fn judged(&self, mut response: Response) -> Result<Response, Unreadable> {
-        let Some((schema, policy)) = &self.schema else { return Ok(response) };
+        let Some(schema) = &self.schema else { return Ok(response) };
         let json = std::str::from_utf8(response.body()).unwrap_or(NULL);
         let Err(misfit) = schema.judge(json) else { return Ok(response) };
-        match policy {
+        match self.policy {
             SchemaPolicy::Off => Ok(response),
             SchemaPolicy::Warn => {
                 response.meta.warnings.push(format!("the data does not fit response_schema: {misfit}"));

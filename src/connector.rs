@@ -39,8 +39,7 @@ impl Ready {
         Ok(Ready {
             prototype: Prototype::new(config, endpoint, credentials)?,
             target: Arc::new(Target::of(origin)?),
-            reading: Reading::new(&endpoint.keys)
-                .map_err(|e| Error::config(format!("/endpoints/{}: {e}", endpoint.name)))?,
+            reading: Reading::new(endpoint),
         })
     }
 }

@@ -14,6 +14,7 @@ use super::settings::{Overrides, Settings};
 use super::unbuilt::{Call, Needs, unbuilt};
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
+use crate::decode::{Path, Schema};
 use crate::error::{Error, Result};
 
 /// A checked configuration.
@@ -55,6 +56,12 @@ pub struct Endpoint {
     pub target: Target,
     /// Its settings over the connector's.
     pub settings: Settings,
+    /// Where the data lies in an answer.
+    pub response_path: Option<Path>,
+    /// What the data must be.
+    pub response_schema: Option<Schema>,
+    /// What is sent must be.
+    pub request_schema: Option<Schema>,
     unbuilt: Vec<(&'static str, Needs)>,
 }
 
@@ -264,9 +271,13 @@ fn build_endpoint(
         flat(value).map_err(|m| (at(&["params", param]), m))?;
         secrets.extend(value.env().map(Secret::new));
     }
-    if let Some(path) = &keys.response_path {
-        check::response_path(path).map_err(|m| (at(&["response_path"]), m))?;
-    }
+    let response_path = keys.response_path.as_deref().map(Path::parse).transpose();
+    let response_path = response_path.map_err(|m| (at(&["response_path"]), m))?;
+    let schema = |key: &str, schema: &Option<RawJson>| {
+        schema.as_ref().map(|s| Schema::new(s.get())).transpose().map_err(|m| (at(&[key]), m))
+    };
+    let response_schema = schema("response_schema", &keys.response_schema)?;
+    let request_schema = schema("request_schema", &keys.request_schema)?;
     let clamp = keys.sse.as_ref().and_then(|s| s.reconnect_clamp);
     if clamp.is_some_and(|(low, high)| low.0 > high.0) {
         return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
@@ -281,7 +292,17 @@ fn build_endpoint(
         accept_encoding: keys.accept_encoding,
     });
     let unbuilt = unbuilt(connector, &keys, &settings);
-    Ok(Endpoint { name: name.to_owned(), keys, method, target, settings, unbuilt })
+    Ok(Endpoint {
+        name: name.to_owned(),
+        keys,
+        method,
+        target,
+        settings,
+        response_path,
+        response_schema,
+        request_schema,
+        unbuilt,
+    })
 }
 
 /// A parameter is a scalar or a list of them.

@@ -1,7 +1,7 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
 use super::auth::{Auth, KeyPlace};
-use super::endpoint::{BodyKind, Decode, EndpointKeys};
+use super::endpoint::{BodyKind, EndpointKeys};
 use super::keys::ConnectorKeys;
 use super::settings::Settings;
 
@@ -57,7 +57,6 @@ pub(super) fn unbuilt(
         _ => None,
     };
     let proxy = connector.proxy.as_ref().is_some_and(|p| !p.as_str().eq_ignore_ascii_case("none"));
-    let path = endpoint.response_path.as_deref().unwrap_or_default();
     let e = endpoint;
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
@@ -68,11 +67,6 @@ pub(super) fn unbuilt(
         (settings.limits.block_private_networks, "limits.block_private_networks", Needs::All),
         (e.rate_limit.is_some(), "rate_limit", Needs::All),
         (!e.responses.is_empty(), "responses", Needs::All),
-        (e.response_schema.is_some(), "response_schema", Needs::All),
-        (e.decode == Decode::Ndjson, "decode: ndjson", Needs::All),
-        (e.decode == Decode::Text, "decode: text", Needs::All),
-        (path.starts_with('/'), "a JSON Pointer as response_path", Needs::All),
-        (path.starts_with('$'), "a JSONPath as response_path", Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),

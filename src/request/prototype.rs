@@ -14,6 +14,7 @@ use crate::config::endpoint::{BodyKind, Decode};
 use crate::config::settings::AcceptEncoding;
 use crate::config::values::Statuses;
 use crate::config::{Config, Endpoint, Origin, Secret, Settings};
+use crate::decode::ACCEPTED;
 use crate::error::{Error, Result};
 use crate::percent::encode_component;
 
@@ -259,7 +260,7 @@ impl Prototype {
             theirs.retain(|(n, _)| !n.eq_ignore_ascii_case("content-type"));
         }
         let encoding = match encoding {
-            AcceptEncoding::Auto => "gzip",
+            AcceptEncoding::Auto => ACCEPTED,
             AcceptEncoding::Identity => "identity",
         };
         let own = [

@@ -168,7 +168,11 @@ fn defaults_are_sent() {
     let o = CallOptions::default();
     let prepared = p.prepare(None, &o, Body::Fetch).unwrap();
     let agent = concat!("apl/", env!("CARGO_PKG_VERSION"));
-    let expected = [("User-Agent", agent), ("Accept", "application/json"), ("Accept-Encoding", "gzip")];
+    let expected = [
+        ("User-Agent", agent),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "gzip, br, zstd, deflate"),
+    ];
     assert_eq!(prepared.headers, expected);
     assert_eq!((prepared.method, prepared.body.is_none(), prepared.path_and_query()), ("GET", true, "/v1/x"));
     let p = endpoint("path: /x, decode: bytes");
