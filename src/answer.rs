@@ -97,12 +97,11 @@ impl Reading {
             Err(_) if self.on_missing == OnMissing::Whole => response.narrowed(start..end),
             Err(_) if self.on_missing == OnMissing::Null => response.with_body(NULL.into()),
             Err((path, missing)) => {
-                let path = path.as_str();
-                let hint = "on_missing: null or whole would accept that";
-                return unreadable(
-                    format!("has nothing at response_path `{path}`: {missing} ({hint})"),
-                    response,
+                let message = format!(
+                    "response_path `{}` finds nothing: {missing} (on_missing: null or whole would accept that)",
+                    path.as_str()
                 );
+                return Err(Box::new((Error::new(Kind::Decode, message), response)));
             }
         };
         self.judged(data)
