@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use serde::de::IgnoredAny;
-
-/// Arrays and objects within each other.
-pub const MAX_DEPTH: usize = 128;
+use super::grammar;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -30,70 +27,17 @@ pub fn check(body: &[u8]) -> Result<(usize, &str), Syntax> {
     let text = &body[start..];
     let text = std::str::from_utf8(text)
         .map_err(|e| Syntax { what: "invalid UTF-8".into(), offset: start + e.valid_up_to() })?;
-    // Numbers, escapes and duplicate keys are looked at but not converted; nothing recurses.
-    if let Err(e) = serde_json::from_str::<IgnoredAny>(text) {
-        let mut at = offset_of(text, e.line(), e.column());
-        let what = e.to_string();
-        let what = what.split(" at line ").next().unwrap_or_default().to_string();
-        if what.starts_with("control character") {
-            // serde_json names the place before it.
-            at += text.as_bytes()[at..].iter().position(|b| *b < b' ').unwrap_or(0);
-        } else if e.is_eof() {
-            at = text.len();
-        }
-        return Err(Syntax { what, offset: start + at });
-    }
-    if let Some(at) = too_deep(text.as_bytes()) {
-        let what = format!("more than {MAX_DEPTH} arrays and objects within each other");
-        return Err(Syntax { what, offset: start + at });
-    }
+    // Numbers, escapes and duplicate keys are looked at but not converted.
+    grammar::check(text.as_bytes())
+        .map_err(|wrong| Syntax { what: wrong.what.into(), offset: start + wrong.offset })?;
     Ok((start, text))
-}
-
-/// serde_json counts lines and columns (in bytes) from 1.
-fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (before + column.saturating_sub(1)).min(text.len())
-}
-
-/// Where a valid text becomes too deep.
-fn too_deep(text: &[u8]) -> Option<usize> {
-    // Most texts do not even have that many brackets, strings included.
-    memchr::memchr2_iter(b'[', b'{', text).nth(MAX_DEPTH)?;
-    let (mut depth, mut at) = (0usize, 0);
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Some(at);
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => at = string_end(text, at + 1),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The closing quote of the string whose text begins at `at`.
-fn string_end(text: &[u8], mut at: usize) -> usize {
-    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
-        at += found;
-        if text[at] == b'"' {
-            return at;
-        }
-        at += 2;
-    }
-    text.len()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::decode::MAX_DEPTH;
 
     #[test]
     fn what_json_allows_passes() {

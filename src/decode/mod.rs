@@ -1,6 +1,7 @@
 //! Bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 
 mod encoding;
+mod grammar;
 mod json;
 mod ndjson;
 mod path;
@@ -9,7 +10,8 @@ mod text;
 mod value;
 
 pub use encoding::{ACCEPTED, Coding, codings, decode_content, decode_some};
-pub use json::{MAX_DEPTH, Syntax, check};
+pub use grammar::MAX_DEPTH;
+pub use json::{Syntax, check};
 pub use ndjson::lines_to_array;
 pub use path::{Found, Missing, Path};
 pub use schema::{Misfit, Schema};
