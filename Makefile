@@ -1,6 +1,7 @@
 # make demo     builds the library and the demo API, and runs the quickstart against it
 # make test     everything that a change must pass; minutes
 # make nightly  what takes longer
+# make bench    the library against libcurl, both called from C
 # make headers  generates the committed headers again, after a change in src/ffi
 # make clean    removes what was built
 #
@@ -36,17 +37,20 @@ TLS_FOLDER := $(CURDIR)/target/c/tls-server
 with_tls := TLS_FOLDER=$(TLS_FOLDER) TLS_CA=$(TLS_FOLDER)/ca.pem tests/support/with-server TLS_URL tests/support/tls-server
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test nightly headers clean
+.PHONY: help demo test nightly bench headers clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test
+.PHONY: need-demo need-test need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
 	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl python3 go
+
+need-bench: need-demo
+	@.ci/need nginx libcurl openssl taskset python3
 
 # --- what is built ------------------------------------------------------------------------------------------
 
@@ -164,6 +168,10 @@ nightly: test
 	$(call say,licences and sources of what we depend on)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	@cargo deny check licenses bans sources
+
+# One WORK or more: make bench WORK='get-200 size'. Nothing else should be running.
+bench: need-bench lib
+	@python3 bench/run.py $(WORK)
 
 headers:
 	@APL_BLESS=1 cargo test --locked --test headers
