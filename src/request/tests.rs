@@ -20,7 +20,7 @@ fn config(text: &str) -> Config {
 
 fn prototype(config: &Config) -> Prototype {
     let credentials = Credentials::new(&config.keys.auth).unwrap();
-    Prototype::new(config, &config.endpoints[0], &credentials).unwrap()
+    Prototype::new(config, &config.endpoints[0], &credentials, || "BOUNDARY".into()).unwrap()
 }
 
 /// The prototype of the only endpoint, whose keys these are.
@@ -55,13 +55,17 @@ fn body(p: &Prototype, options: &str, body: Body<'_>) -> (Option<String>, Option
     let options = CallOptions::parse(Some(options)).unwrap();
     let prepared = p.prepare(None, &options, body).unwrap();
     let media = header(&prepared, "content-type").map(str::to_owned);
-    (prepared.body.as_ref().map(|b| String::from_utf8(b.to_vec()).unwrap()), media)
+    let text = prepared.body.as_ref().map(|content| match content {
+        Content::Bytes(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Content::Pieces(pieces) => format!("{pieces:?}"),
+    });
+    (text, media)
 }
 
 fn header<'p>(prepared: &'p Prepared<'_>, name: &str) -> Option<&'p str> {
     let all: Vec<_> = prepared.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).collect();
     assert!(all.len() < 2, "{name} twice");
-    all.first().map(|(_, v)| *v)
+    all.first().map(|(_, v)| v.as_ref())
 }
 
 #[test]
@@ -218,7 +222,7 @@ fn option_faults_name_the_key() {
     assert!(bad_options("{").starts_with("options: not valid JSON"));
     assert!(CallOptions::parse(None).unwrap().unbuilt().is_none());
     assert!(options("{}").unbuilt().is_none() && options(" { } ").unbuilt().is_none());
-    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), Some("form"));
+    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), None);
     assert_eq!(options(r#"{"concurrency": 2}"#).unbuilt(), Some("concurrency"));
     // Every key of the blocks for streams is known.
     options(
