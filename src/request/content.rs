@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::body::{Body, data, merge, not_json};
-use super::form::{Multipart, urlencoded};
+use super::form::{Multipart, fields, urlencoded};
 use super::options::CallOptions;
 use crate::config::Fault;
 use crate::config::endpoint::BodyKind;
@@ -16,7 +16,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
 
 /// What a request carries.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Content<'a> {
     /// These bytes.
     Bytes(Cow<'a, [u8]>),
@@ -24,13 +24,33 @@ pub enum Content<'a> {
     Pieces(Vec<Piece<'a>>),
 }
 
+/// Data stays out of logs.
+impl std::fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Content::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Content::Pieces(pieces) => pieces.fmt(f),
+        }
+    }
+}
+
 /// A piece of a body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Piece<'a> {
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
     /// A file's content. It is opened when the request is about to be sent.
     File(&'a Path),
+}
+
+/// Data stays out of logs.
+impl std::fmt::Debug for Piece<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Piece::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Piece::File(path) => write!(f, "{path:?}"),
+        }
+    }
 }
 
 /// What a Content-Type that the configuration or the call sets by hand means beside the body's own.
@@ -61,6 +81,17 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
+    /// Can the endpoint's calls have such a body at all? The fault lies under the endpoint's keys.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if let (BodyKind::Form | BodyKind::Multipart, Some(template)) = (self.kind, &self.template) {
+            fields(template).map_err(|f| f.under("body_template"))?;
+        }
+        match (self.kind, &self.content_type) {
+            (BodyKind::Multipart, Some(media)) => multipart_type(media).map_err(|f| f.under("content_type")),
+            _ => Ok(()),
+        }
+    }
+
     /// The body of a call.
     pub(super) fn make<'a>(&'a self, options: &'a CallOptions<'_>, body: Body<'a>) -> Result<Typed<'a>> {
         only_one(options, body)?;
@@ -134,18 +165,23 @@ impl Bodies {
         make: impl FnOnce(Multipart<'a>) -> Result<Content<'a>>,
     ) -> Result<Typed<'a>> {
         let media = self.said(options, BodyKind::Multipart).unwrap_or(MULTIPART);
-        let small = media.to_ascii_lowercase();
-        if !small.starts_with("multipart/") || small.contains("boundary") {
-            return Err(Error::argument(format!(
-                "content_type: a multipart body cannot be {media:?}; it is multipart/… without a boundary, \
-                 which is made for each request"
-            )));
-        }
+        multipart_type(media)
+            .map_err(|f| Error::argument(format!("options: {}", f.under("content_type"))))?;
         let boundary = (self.boundary)();
         // Without the boundary nobody could read the body: no other header may stand in its place.
         let media = (Cow::Owned(format!("{media}; boundary={boundary}")), Media::Fixed);
         Ok(Typed { content: Some(make(Multipart::new(boundary))?), media: Some(media) })
     }
+}
+
+fn multipart_type(media: &str) -> Result<(), Fault> {
+    let small = media.to_ascii_lowercase();
+    if small.starts_with("multipart/") && !small.contains("boundary") {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "a multipart body cannot be {media:?}; it is multipart/… without a boundary, which is made for each request"
+    )))
 }
 
 fn text(text: Cow<'_, str>) -> Content<'_> {

@@ -14,7 +14,7 @@ use crate::auth::Credentials;
 use crate::config::endpoint::Decode;
 use crate::config::settings::AcceptEncoding;
 use crate::config::values::Statuses;
-use crate::config::{Config, Endpoint, Origin, Secret, Settings};
+use crate::config::{Config, Endpoint, Fault, Origin, Secret, Settings};
 use crate::decode::ACCEPTED;
 use crate::error::{Error, Result};
 use crate::percent::encode_component;
@@ -115,6 +115,14 @@ impl Prototype {
             Some(agent) => Some(agent.as_str().to_owned()),
             None => Some(concat!("apl/", env!("CARGO_PKG_VERSION")).to_owned()),
         };
+        let bodies = Bodies {
+            kind: keys.body,
+            template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
+            content_type: keys.content_type.clone(),
+            boundary,
+        };
+        let wrong = |f: Fault| Error::config(f.under(endpoint.name.as_str()).under("endpoints").to_string());
+        bodies.check().map_err(wrong)?;
         Ok(Prototype {
             method: endpoint.method.clone(),
             start: format!("{origin}{}", base_path.trim_end_matches('/')),
@@ -132,12 +140,7 @@ impl Prototype {
                 Decode::Ndjson => "application/x-ndjson",
                 Decode::Text | Decode::Bytes => "*/*",
             },
-            bodies: Bodies {
-                kind: keys.body,
-                template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
-                content_type: keys.content_type.clone(),
-                boundary,
-            },
+            bodies,
             settings: endpoint.settings.clone(),
             ok_status: keys.ok_status.clone(),
         })
