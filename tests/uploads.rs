@@ -145,9 +145,18 @@ fn what_no_form_can_hold_names_its_key() {
 #[test]
 fn a_template_that_no_form_can_hold_is_refused_when_the_connector_is_made() {
     for (endpoint, says) in [
-        (json!({"body": "form", "body_template": {"a": {"b": 1}}}), "/endpoints/e/body_template/a: must be"),
-        (json!({"body": "multipart", "body_template": [1]}), "/endpoints/e/body_template: a form's fields"),
-        (json!({"body": "multipart", "content_type": "a/b"}), "/endpoints/e/content_type: a multipart body"),
+        (
+            json!({"path": "/", "body": "form", "body_template": {"a": {"b": 1}}}),
+            "/endpoints/e/body_template/a: must be",
+        ),
+        (
+            json!({"path": "/", "body": "multipart", "body_template": [1]}),
+            "/endpoints/e/body_template: a form's fields",
+        ),
+        (
+            json!({"path": "/", "body": "multipart", "content_type": "a/b"}),
+            "/endpoints/e/content_type: a multipart body",
+        ),
     ] {
         let config = json!({"base_url": "http://127.0.0.1:1", "endpoints": {"e": endpoint}});
         let fault = Api::new(&config.to_string()).unwrap_err();
