@@ -19,6 +19,7 @@ use api::{Answer, Api, CANCELLED, Cancel, Fault, HTTP_STATUS, INVALID_ARGUMENT, 
 use multipart::{Part, escaped, parts};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use support::tls::{Ca, Leaf, TlsServer};
 use support::{Folder, Gate, Request, Server, answering, ok_json, read_head, read_request, response};
 
 const FILE: i32 = 600;
@@ -306,6 +307,42 @@ fn a_file_arrives_byte_for_byte_with_any_method() {
     // A relative path starts at the folder where the process is at the call.
     let manifest = std::fs::read("Cargo.toml").unwrap();
     assert!(fetch("put", json!({"body_file": "Cargo.toml"})).body == manifest);
+}
+
+#[test]
+fn a_file_goes_over_tls_byte_for_byte() {
+    let (ca, folder) = (Ca::new(), Folder::new());
+    let server = TlsServer::start(ca.identity(Leaf::Good), support::tls::answering(|_| ok_json("true")));
+    let port = server.address().port();
+    let config = json!({
+        "base_url": server.url(),
+        "resolve": {format!("localhost:{port}"): "127.0.0.1"},
+        "tls": {"ca_file": folder.write("ca.pem", ca.pem())},
+        "endpoints": {"put": {"path": "/", "method": "PUT"}},
+    });
+    let api = Api::new(&config.to_string()).unwrap();
+    for (i, length) in [0usize, 100, (3 << 20) + 7].into_iter().enumerate() {
+        let bytes: Vec<u8> = (0..length).map(|i| (i * 31 % 253) as u8).collect();
+        let path = folder.write("file", &bytes);
+        api.fetch("put", None, &*file(&path)).unwrap();
+        api.fetch("put", None, &*json!({"multipart": [{"name": "f", "file": path}]}).to_string()).unwrap();
+        let requests = server.server.requests();
+        assert!(requests[2 * i].body == bytes && parts(&requests[2 * i + 1])[0].body == bytes, "{length}");
+    }
+    assert_eq!(server.server.connections(), 1);
+}
+
+#[test]
+fn a_small_file_leaves_with_its_head() {
+    let folder = Folder::new();
+    let path = folder.write("file", [b'x'; 1000]);
+    let server = Server::start(|mut stream, _| {
+        let mut buf = vec![0; 64 << 10];
+        let n = stream.read(&mut buf).unwrap();
+        assert!(buf[..n].ends_with(&[b'x'; 1000]), "{}", String::from_utf8_lossy(&buf[..n]));
+        stream.write_all(&ok_json("true")).unwrap();
+    });
+    api(&server.url()).fetch("put", None, &*file(&path)).unwrap();
 }
 
 #[test]

@@ -186,3 +186,48 @@ impl Read for Upload<'_> {
         Ok(got)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, Instant};
+
+    use super::super::call::{Limits, tests::call};
+    use super::super::fail::Limit;
+    use super::super::token::Token;
+    use super::*;
+
+    /// A source of bytes; a socket that always has room would never look at its limits.
+    fn read(
+        limits: Limits,
+        token: Option<Arc<Token>>,
+        parts: &[Part<'_>],
+    ) -> (io::Result<Vec<u8>>, Option<Fail>) {
+        let source = Source::open(parts.iter().copied()).unwrap();
+        let call = Arc::new(call(limits, token));
+        let mut all = Vec::new();
+        let outcome = Upload::new(&source, call.clone()).read_to_end(&mut all);
+        (outcome.map(|_| all), call.take().fail)
+    }
+
+    #[test]
+    fn parts_are_read_one_after_the_other() {
+        let parts =
+            [Part::Bytes(b"ab"), Part::Bytes(b""), Part::Bytes(b"c"), Part::File(Path::new("Cargo.toml"))];
+        let (all, fail) = read(Limits::default(), None, &parts);
+        let manifest = std::fs::read("Cargo.toml").unwrap();
+        assert!(all.unwrap() == [b"abc", &manifest[..]].concat() && fail.is_none());
+        assert_eq!(read(Limits::default(), None, &[]).0.unwrap(), b"");
+    }
+
+    #[test]
+    fn a_source_is_not_read_on_after_a_deadline_or_a_cancel() {
+        let over = Limits { deadline: Some(Instant::now() - Duration::from_secs(1)), ..Limits::default() };
+        let (all, fail) = read(over, None, &[Part::Bytes(b"ab")]);
+        assert_eq!((all.is_err(), fail), (true, Some(Fail::Timeout(Limit::Deadline))));
+        let token = Arc::new(Token::new());
+        token.cancel();
+        let (all, fail) = read(Limits::default(), Some(token), &[Part::Bytes(b"ab")]);
+        assert_eq!((all.is_err(), fail), (true, Some(Fail::Cancelled)));
+    }
+}
