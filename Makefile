@@ -163,6 +163,8 @@ nightly: test
 	$(call say,the tests again and again: what depends on timing shows itself)
 	@for i in {1..20}; do cargo test --locked --quiet --features test-hooks; done
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
+	$(call say,an upload of a GiB in flat memory)
+	@APL_TEST_UPLOAD_MIB=1024 cargo test --locked --features test-hooks --test uploads an_upload_takes_no_memory
 	$(call say,Go with the race detector)
 	@cd tests/go && ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -race -count=5 ./...
 	$(call say,licences and sources of what we depend on)

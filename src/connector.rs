@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::request::{Body, CallOptions, Prepared, Prototype, items};
 use crate::response::Response;
 use crate::transport::{Settings, Target, TlsSettings, Token, Transport};
-use crate::{health, log};
+use crate::{health, log, random};
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Ready {
     fn new(config: &Config, endpoint: &Endpoint, credentials: &Credentials) -> Result<Ready> {
         let origin = endpoint.target.absolute.as_ref().unwrap_or(&config.base.origin);
         Ok(Ready {
-            prototype: Prototype::new(config, endpoint, credentials)?,
+            prototype: Prototype::new(config, endpoint, credentials, random::boundary)?,
             target: Arc::new(Target::of(origin)?),
             reading: Reading::new(endpoint),
         })

@@ -28,6 +28,7 @@ pub mod ffi;
 pub mod health;
 pub mod log;
 mod percent;
+mod random;
 pub mod redact;
 pub mod request;
 pub mod response;

@@ -313,11 +313,7 @@ fn flat(value: &RawJson) -> Result<(), String> {
             .map_or(true, |items| items.iter().any(|i| i.get().starts_with(['{', '[']))),
         _ => false,
     };
-    if nested {
-        Err("a parameter is a string, number, boolean, null, or a list of these".into())
-    } else {
-        Ok(())
-    }
+    if nested { Err("must be a string, number, boolean, null, or a list of these".into()) } else { Ok(()) }
 }
 
 fn endpoint_headers(

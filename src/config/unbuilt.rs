@@ -1,7 +1,7 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
 use super::auth::{Auth, KeyPlace};
-use super::endpoint::{BodyKind, EndpointKeys};
+use super::endpoint::EndpointKeys;
 use super::keys::ConnectorKeys;
 use super::settings::Settings;
 
@@ -70,8 +70,6 @@ pub(super) fn unbuilt(
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),
-        (e.body == BodyKind::Form, "body: form", Needs::Json),
-        (e.body == BodyKind::Multipart, "body: multipart", Needs::Json),
         (e.request_schema.is_some(), "request_schema", Needs::Send),
         (e.batch.is_some(), "batch", Needs::Send),
     ];

@@ -23,7 +23,7 @@ pub(super) fn transport_failure(failure: &Failure) -> Error {
         Fail::Truncated(_) => Kind::Truncated,
         Fail::Protocol(_) => Kind::Protocol,
         Fail::TooLarge(_) => Kind::TooLarge,
-        Fail::Source(_) => Kind::File,
+        Fail::Source(..) => Kind::File,
         Fail::Internal(_) => Kind::Internal,
     };
     let mut error = Error::new(kind, failure.fail.to_string());

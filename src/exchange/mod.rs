@@ -14,9 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
 use crate::redact::Redactor;
-use crate::request::Prepared;
+use crate::request::{Content, Piece, Prepared};
 use crate::response::{Head, Meta, Response, Timings};
-use crate::transport::{Answer, Failure, Limits, Request, Target, Token, Trace, Transport};
+use crate::transport::{
+    Answer, Failure, Limits, Part, Payload, Request, Source, Target, Token, Trace, Transport,
+};
 use crate::{decode, log};
 
 /// A request that carries its credentials: nothing is added to it any more.
@@ -64,7 +66,7 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let signed = self.sign(endpoint, target, prepared)?;
-        let answer = match self.send(&signed, cancel) {
+        let answer = match self.open(&signed).and_then(|source| self.send(&signed, source.as_ref(), cancel)) {
             Ok(answer) => answer,
             Err(failure) => {
                 let error = classify::transport_failure(&failure);
@@ -128,15 +130,35 @@ impl Exchange {
         })
     }
 
+    /// Opens the files of the body, before anything is sent.
+    fn open<'a>(&self, signed: &Signed<'a>) -> Result<Option<Source<'a>>, Failure> {
+        let Some(Content::Pieces(pieces)) = &signed.prepared.body else { return Ok(None) };
+        let parts = pieces.iter().map(|piece| match piece {
+            Piece::Bytes(bytes) => Part::Bytes(bytes),
+            Piece::File(path) => Part::File(path),
+        });
+        Source::open(parts).map(Some).map_err(|fail| Failure { fail, sent: Sent::No, stale: false })
+    }
+
     /// One attempt. An idle connection may be closed by the server in the very moment in which it is used;
     /// that is no failure of the request, which goes out once more on a new one, if it may.
-    fn send(&self, signed: &Signed<'_>, cancel: Option<&Arc<Token>>) -> Result<Answer, Failure> {
+    fn send(
+        &self,
+        signed: &Signed<'_>,
+        source: Option<&Source<'_>>,
+        cancel: Option<&Arc<Token>>,
+    ) -> Result<Answer, Failure> {
+        let body = match (source, &signed.prepared.body) {
+            (Some(source), _) => Payload::Stream(source),
+            (None, Some(Content::Bytes(bytes))) => Payload::Bytes(bytes),
+            (None, _) => Payload::None,
+        };
         let request = Request {
             method: &signed.method,
             target: signed.target,
             path_and_query: signed.path_and_query.clone(),
             headers: &signed.headers,
-            body: signed.prepared.body.as_deref(),
+            body,
         };
         match self.transport.send(&request, &signed.limits, cancel, false) {
             Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(&signed.method)) => {

@@ -4,6 +4,8 @@
 //! [`Prototype::prepare`] adds what a call brings ([`CallOptions`], parameters, a body) and gives a [`Prepared`].
 
 mod body;
+mod content;
+mod form;
 mod options;
 mod origin;
 mod params;
@@ -14,7 +16,8 @@ mod prototype;
 mod tests;
 
 pub use body::{Body, items};
-pub use options::{CallOptions, OptionKeys};
+pub use content::{Content, Piece};
+pub use options::{CallOptions, OptionKeys, PartKeys};
 pub use origin::{Allowed, Origin};
 pub use prepared::Prepared;
 pub use prototype::Prototype;

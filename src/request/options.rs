@@ -1,11 +1,14 @@
 //! The options of a call.
 
+use std::borrow::Cow;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::form::fields;
+use super::params::scalar;
 use crate::config::endpoint::DropPolicy;
 use crate::config::node::{Entry, Node, Pos, Value};
 use crate::config::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
@@ -35,7 +38,7 @@ pub struct OptionKeys {
     /// A form's fields.
     pub form: Option<RawJson>,
     /// A multipart body's parts.
-    pub multipart: Option<RawJson>,
+    pub multipart: Option<Vec<PartKeys>>,
     /// A file that is the body.
     pub body_file: Option<String>,
     /// The body's Content-Type.
@@ -122,6 +125,58 @@ pub struct OptionKeys {
     pub use_server_name: Option<bool>,
 }
 
+/// A part of a multipart body: a value or a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartKeys {
+    /// The field's name.
+    pub name: String,
+    /// Its value, a scalar.
+    #[serde(default)]
+    pub value: Option<RawJson>,
+    /// The file that is its value.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// The name to give to a file; else the last segment of its path.
+    #[serde(default)]
+    pub filename: Option<String>,
+    /// The part's Content-Type.
+    #[serde(default)]
+    pub content_type: Option<String>,
+}
+
+impl PartKeys {
+    /// The value as text; numbers as they were written.
+    pub(super) fn text(&self) -> Result<Cow<'_, str>, Fault> {
+        let Some(value) = &self.value else { return Ok(Cow::Borrowed("")) };
+        let raw: &RawValue = serde_json::from_str(value.get()).map_err(|e| Fault::new(e.to_string()))?;
+        scalar(raw).map_err(|_| Fault::new("must be a string, number or boolean").under("value"))
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        match (&self.value, &self.file) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::new("has both \"value\" and \"file\"; a part is one of them"));
+            }
+            (None, None) => return Err(Fault::new("needs a \"value\" or a \"file\"")),
+            (Some(_), None) => drop(self.text()?),
+            (None, Some(file)) => path(file).map_err(|f| f.under("file"))?,
+        }
+        if let Some(media) = &self.content_type {
+            header_value(media).map_err(|m| Fault::new(m).under("content_type"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Can it be the path of a file at all?
+fn path(text: &str) -> Result<(), Fault> {
+    match text.is_empty() || text.contains('\0') {
+        true => Err(Fault::new("must be the path of a file")),
+        false => Ok(()),
+    }
+}
+
 impl<'a> CallOptions<'a> {
     /// Reads `options_json`; None and `{}` are the defaults.
     pub fn parse(text: Option<&'a str>) -> Result<CallOptions<'a>> {
@@ -164,9 +219,6 @@ impl<'a> CallOptions<'a> {
         let k = &self.keys;
         let private = k.limits.as_ref().is_some_and(|l| l.block_private_networks == Some(true));
         let rows = [
-            (k.form.is_some(), "form"),
-            (k.multipart.is_some(), "multipart"),
-            (k.body_file.is_some(), "body_file"),
             (k.idempotency_key.is_some(), "idempotency_key"),
             (k.checkpoint.is_some(), "checkpoint"),
             (k.concurrency.is_some_and(|n| n.get() > 1), "concurrency"),
@@ -195,6 +247,9 @@ fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
             k if k.starts_with("x-") => return Err(Fault::new("unknown key").under(k)),
             k => {
                 let node = read_json(raw.get()).map_err(|f| f.under(k))?;
+                if k == "multipart" {
+                    no_notes(&node).map_err(|f| f.under(k))?;
+                }
                 rest.push(Entry { key: key.into_owned(), pos, node });
             }
         }
@@ -214,5 +269,26 @@ fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
     if let Some(media) = &k.content_type {
         header_value(media).map_err(|m| Fault::new(m).under("content_type"))?;
     }
+    if let Some(form) = &k.form {
+        fields(form.get()).map_err(|f| f.under("form"))?;
+    }
+    for (i, part) in k.multipart.iter().flatten().enumerate() {
+        part.check().map_err(|f| f.under(i.to_string()).under("multipart"))?;
+    }
+    if let Some(file) = &k.body_file {
+        path(file).map_err(|f| f.under("body_file"))?;
+    }
     Ok(options)
+}
+
+/// Notes have their place in a configuration, not in a part.
+fn no_notes(parts: &Node) -> Result<(), Fault> {
+    let Value::List(parts) = &parts.value else { return Ok(()) };
+    for (i, part) in parts.iter().enumerate() {
+        let Value::Map(entries) = &part.value else { continue };
+        if let Some(note) = entries.iter().find(|e| e.key == "description" || e.key.starts_with("x-")) {
+            return Err(Fault::new("unknown key").under(note.key.as_str()).under(i.to_string()));
+        }
+    }
+    Ok(())
 }

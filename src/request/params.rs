@@ -55,7 +55,8 @@ impl<'a> Param<'a> {
     }
 }
 
-fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, String> {
+/// A scalar as text.
+pub(super) fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, String> {
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'n') => Ok(Cow::Borrowed("")),
@@ -66,7 +67,7 @@ fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, String> {
             }
             serde_json::from_str(text).map(Cow::Owned).map_err(|_| "a string that is not Unicode".into())
         }
-        Some(b'{' | b'[') => Err("a parameter is a string, number, boolean, null, or a list of these".into()),
+        Some(b'{' | b'[') => Err("must be a string, number, boolean, null, or a list of these".into()),
         _ => Ok(Cow::Borrowed(text)),
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::content::Content;
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
 use crate::redact::HIDDEN;
@@ -19,11 +20,11 @@ pub struct Prepared<'a> {
     pub url: String,
     /// Names and values. The first `own_headers` are the library's own; the rest came from auth, the
     /// configuration or the call, and goes to no other origin.
-    pub headers: Vec<(&'a str, &'a str)>,
+    pub headers: Vec<(&'a str, Cow<'a, str>)>,
     /// How many of `headers` are the library's own.
     pub own_headers: usize,
     /// The body; None where there is none.
-    pub body: Option<Cow<'a, [u8]>>,
+    pub body: Option<Content<'a>>,
     /// Time limits, retries, redirects, limits: the call's over the endpoint's.
     pub settings: Cow<'a, Settings>,
     /// The time limit of the whole call.
@@ -55,7 +56,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The headers that another origin may see.
-    pub fn public_headers(&self) -> &[(&'a str, &'a str)] {
+    pub fn public_headers(&self) -> &[(&'a str, Cow<'a, str>)] {
         &self.headers[..self.own_headers]
     }
 

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::body::{Body, data, merge};
+use super::body::Body;
+use super::content::{Bodies, Media, Typed};
 use super::options::CallOptions;
 use super::params::{Param, Params};
 use super::path::Template;
 use super::prepared::Prepared;
 use crate::auth::Credentials;
-use crate::config::endpoint::{BodyKind, Decode};
+use crate::config::endpoint::Decode;
 use crate::config::settings::AcceptEncoding;
 use crate::config::values::Statuses;
-use crate::config::{Config, Endpoint, Origin, Secret, Settings};
+use crate::config::{Config, Endpoint, Fault, Origin, Secret, Settings};
 use crate::decode::ACCEPTED;
 use crate::error::{Error, Result};
 use crate::percent::encode_component;
@@ -23,7 +24,6 @@ const MAX_URL: usize = 60_000;
 
 /// What a request accepts of an answer that is JSON.
 const JSON: &str = "application/json";
-const BYTES: &str = "application/octet-stream";
 
 /// What an endpoint's requests have in common.
 #[derive(Clone)]
@@ -43,9 +43,7 @@ pub struct Prototype {
     headers: Vec<(String, Secret)>,
     user_agent: Option<String>,
     accept: &'static str,
-    body_kind: BodyKind,
-    body_template: Option<String>,
-    content_type: Option<String>,
+    bodies: Bodies,
     settings: Settings,
     ok_status: Statuses,
 }
@@ -68,9 +66,6 @@ struct Static {
     secret: bool,
 }
 
-/// A body and its media type.
-type TypedBody<'a> = (Option<Cow<'a, [u8]>>, Option<&'a str>);
-
 /// Sets a header, whatever the case of its name.
 fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
     match headers.iter_mut().find(|(n, _)| n.as_ref().eq_ignore_ascii_case(name.as_ref())) {
@@ -80,8 +75,13 @@ fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
 }
 
 impl Prototype {
-    /// Reads what an endpoint's requests have in common.
-    pub fn new(config: &Config, endpoint: &Endpoint, credentials: &Credentials) -> Result<Prototype> {
+    /// Reads what an endpoint's requests have in common. `boundary` makes one for each multipart body.
+    pub fn new(
+        config: &Config,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        boundary: fn() -> String,
+    ) -> Result<Prototype> {
         let keys = &endpoint.keys;
         let absolute = endpoint.target.absolute.as_ref();
         let origin = absolute.unwrap_or(&config.base.origin).clone();
@@ -115,6 +115,14 @@ impl Prototype {
             Some(agent) => Some(agent.as_str().to_owned()),
             None => Some(concat!("apl/", env!("CARGO_PKG_VERSION")).to_owned()),
         };
+        let bodies = Bodies {
+            kind: keys.body,
+            template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
+            content_type: keys.content_type.clone(),
+            boundary,
+        };
+        let wrong = |f: Fault| Error::config(f.under(endpoint.name.as_str()).under("endpoints").to_string());
+        bodies.check().map_err(wrong)?;
         Ok(Prototype {
             method: endpoint.method.clone(),
             start: format!("{origin}{}", base_path.trim_end_matches('/')),
@@ -132,9 +140,7 @@ impl Prototype {
                 Decode::Ndjson => "application/x-ndjson",
                 Decode::Text | Decode::Bytes => "*/*",
             },
-            body_kind: keys.body,
-            body_template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
-            content_type: keys.content_type.clone(),
+            bodies,
             settings: endpoint.settings.clone(),
             ok_status: keys.ok_status.clone(),
         })
@@ -159,7 +165,7 @@ impl Prototype {
             Some(o) => Cow::Owned(self.settings.with(o)),
             None => Cow::Borrowed(&self.settings),
         };
-        let (body, media) = self.body(options, body)?;
+        let Typed { content: body, media } = self.bodies.make(options, body)?;
         let (headers, own_headers) = self.headers(options, media, settings.accept_encoding);
         Ok(Prepared {
             method: &self.method,
@@ -246,62 +252,36 @@ impl Prototype {
     fn headers<'a>(
         &'a self,
         options: &'a CallOptions<'_>,
-        media: Option<&'a str>,
+        media: Option<(Cow<'a, str>, Media)>,
         encoding: AcceptEncoding,
-    ) -> (Vec<(&'a str, &'a str)>, usize) {
+    ) -> (Vec<(&'a str, Cow<'a, str>)>, usize) {
         let keys = &options.keys;
-        let mut theirs: Vec<(&str, &str)> = Vec::with_capacity(self.headers.len() + 8);
-        theirs.extend(self.headers.iter().map(|(n, v)| (n.as_str(), v.expose())));
+        let over = media.as_ref().map_or(Media::Default, |(_, over)| *over);
+        let is_type = |name: &str| name.eq_ignore_ascii_case("content-type");
+        let mut theirs: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(self.headers.len() + 8);
+        let configured = self.headers.iter().filter(|(n, _)| over == Media::Default || !is_type(n));
+        theirs.extend(configured.map(|(n, v)| (n.as_str(), v.expose().into())));
         for (name, value) in keys.headers.iter().chain(keys.extra_headers.iter()) {
-            set(&mut theirs, name, value.as_str());
+            set(&mut theirs, name, value.as_str().into());
         }
-        if keys.content_type.is_some() {
+        if keys.content_type.is_some() || over == Media::Fixed {
             // What the call says about its body wins.
-            theirs.retain(|(n, _)| !n.eq_ignore_ascii_case("content-type"));
+            theirs.retain(|(n, _)| !is_type(n));
         }
         let encoding = match encoding {
             AcceptEncoding::Auto => ACCEPTED,
             AcceptEncoding::Identity => "identity",
         };
         let own = [
-            self.user_agent.as_deref().map(|agent| ("User-Agent", agent)),
-            Some(("Accept", self.accept)),
-            Some(("Accept-Encoding", encoding)),
-            media.map(|media| ("Content-Type", media)),
+            self.user_agent.as_deref().map(|agent| ("User-Agent", agent.into())),
+            Some(("Accept", self.accept.into())),
+            Some(("Accept-Encoding", encoding.into())),
+            media.map(|(media, _)| ("Content-Type", media)),
         ];
         let is_set = |name: &str| theirs.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
         let mut headers: Vec<_> = own.into_iter().flatten().filter(|(n, _)| !is_set(n)).collect();
         let count = headers.len();
         headers.extend(theirs);
         (headers, count)
-    }
-
-    /// The body and its media type.
-    fn body<'a>(&'a self, options: &'a CallOptions<'_>, body: Body<'a>) -> Result<TypedBody<'a>> {
-        let said = options.keys.content_type.as_deref().or(self.content_type.as_deref());
-        let given = match body {
-            Body::Bytes(bytes) => return Ok((Some(Cow::Borrowed(bytes)), Some(said.unwrap_or(BYTES)))),
-            Body::Send(text) => Some(data(text)?),
-            Body::Fetch => options.data,
-        };
-        let template = self.body_template.as_deref();
-        let json = match (given, template) {
-            (Some(given), _) => merge(template, given)?,
-            (None, Some(template)) => Cow::Borrowed(template),
-            (None, None) => return Ok((None, None)),
-        };
-        let bytes = |text: Cow<'a, str>| match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
-        if self.body_kind != BodyKind::Raw {
-            return Ok((Some(bytes(json)), Some(said.unwrap_or(JSON))));
-        }
-        // A raw body that is given as a JSON string is the string's text.
-        let text = match json.starts_with('"') {
-            true => Cow::Owned(serde_json::from_str::<String>(&json).map_err(super::body::not_json)?),
-            false => json,
-        };
-        Ok((Some(bytes(text)), Some(said.unwrap_or(BYTES))))
     }
 }

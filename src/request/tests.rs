@@ -20,7 +20,7 @@ fn config(text: &str) -> Config {
 
 fn prototype(config: &Config) -> Prototype {
     let credentials = Credentials::new(&config.keys.auth).unwrap();
-    Prototype::new(config, &config.endpoints[0], &credentials).unwrap()
+    Prototype::new(config, &config.endpoints[0], &credentials, || "BOUNDARY".into()).unwrap()
 }
 
 /// The prototype of the only endpoint, whose keys these are.
@@ -55,13 +55,21 @@ fn body(p: &Prototype, options: &str, body: Body<'_>) -> (Option<String>, Option
     let options = CallOptions::parse(Some(options)).unwrap();
     let prepared = p.prepare(None, &options, body).unwrap();
     let media = header(&prepared, "content-type").map(str::to_owned);
-    (prepared.body.as_ref().map(|b| String::from_utf8(b.to_vec()).unwrap()), media)
+    let text = prepared.body.as_ref().map(|content| match content {
+        Content::Bytes(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Content::Pieces(pieces) => format!("{pieces:?}"),
+    });
+    (text, media)
 }
 
 fn header<'p>(prepared: &'p Prepared<'_>, name: &str) -> Option<&'p str> {
     let all: Vec<_> = prepared.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).collect();
     assert!(all.len() < 2, "{name} twice");
-    all.first().map(|(_, v)| *v)
+    all.first().map(|(_, v)| v.as_ref())
+}
+
+fn pairs<'p>(headers: &'p [(&'p str, std::borrow::Cow<'p, str>)]) -> Vec<(&'p str, &'p str)> {
+    headers.iter().map(|(name, value)| (*name, value.as_ref())).collect()
 }
 
 #[test]
@@ -156,7 +164,7 @@ fn headers_stand_over_each_other() {
     let get = |n: &str| header(&prepared, n).unwrap_or_default();
     assert_eq!((get("x-a"), get("x-b"), get("x-c")), ("1", "2", "3"));
     assert_eq!((get("authorization"), get("accept"), get("user-agent")), ("Bearer t", "text/csv", "me/1"));
-    assert_eq!(prepared.public_headers(), [("User-Agent", "me/1"), ("Accept-Encoding", "identity")]);
+    assert_eq!(pairs(prepared.public_headers()), [("User-Agent", "me/1"), ("Accept-Encoding", "identity")]);
     let o = options(r#"{"extra_headers": {"authorization": "mine"}}"#);
     let prepared = p.prepare(None, &o, Body::Fetch).unwrap();
     assert_eq!(header(&prepared, "Authorization"), Some("mine"));
@@ -173,7 +181,7 @@ fn defaults_are_sent() {
         ("Accept", "application/json"),
         ("Accept-Encoding", "gzip, br, zstd, deflate"),
     ];
-    assert_eq!(prepared.headers, expected);
+    assert_eq!(pairs(&prepared.headers), expected);
     assert_eq!((prepared.method, prepared.body.is_none(), prepared.path_and_query()), ("GET", true, "/v1/x"));
     let p = endpoint("path: /x, decode: bytes");
     assert_eq!(header(&p.prepare(None, &o, Body::Fetch).unwrap(), "accept"), Some("*/*"));
@@ -218,7 +226,7 @@ fn option_faults_name_the_key() {
     assert!(bad_options("{").starts_with("options: not valid JSON"));
     assert!(CallOptions::parse(None).unwrap().unbuilt().is_none());
     assert!(options("{}").unbuilt().is_none() && options(" { } ").unbuilt().is_none());
-    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), Some("form"));
+    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), None);
     assert_eq!(options(r#"{"concurrency": 2}"#).unbuilt(), Some("concurrency"));
     // Every key of the blocks for streams is known.
     options(
@@ -282,6 +290,26 @@ fn raw_bodies_have_their_media_type() {
     let p = endpoint("path: /x, method: PUT, headers: {content-type: text/csv}");
     assert_eq!(body(&p, "{}", Body::Bytes(b"x")).1.unwrap(), "text/csv");
     assert_eq!(body(&p, r#"{"content_type": "a/b"}"#, Body::Bytes(b"x")).1.unwrap(), "a/b");
+}
+
+#[test]
+fn a_multipart_body_is_text_and_files_between_boundaries() {
+    let p = endpoint("path: /x, method: POST");
+    let (text, media) = body(&p, r#"{"multipart": [{"name": "a", "value": 1.10}]}"#, Body::Fetch);
+    let whole = "--BOUNDARY\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1.10\r\n--BOUNDARY--\r\n";
+    assert_eq!(
+        (text.as_deref(), media.as_deref()),
+        (Some(whole), Some("multipart/form-data; boundary=BOUNDARY"))
+    );
+    let o = options(r#"{"multipart": [{"name": "f", "file": "/a/b.txt"}, {"name": "z", "value": ""}]}"#);
+    let prepared = p.prepare(None, &o, Body::Fetch).unwrap();
+    let Some(Content::Pieces(pieces)) = prepared.body else { panic!("no pieces") };
+    let [Piece::Bytes(before), Piece::File(path), Piece::Bytes(after)] = &pieces[..] else {
+        panic!("{pieces:?}")
+    };
+    assert!(before.ends_with(b"filename=\"b.txt\"\r\nContent-Type: application/octet-stream\r\n\r\n"));
+    assert_eq!(path.to_str(), Some("/a/b.txt"));
+    assert!(after.starts_with(b"\r\n--BOUNDARY\r\n") && after.ends_with(b"\r\n--BOUNDARY--\r\n"));
 }
 
 #[test]

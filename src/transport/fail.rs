@@ -58,7 +58,7 @@ pub enum Fail {
     /// More bytes than a limit allows.
     TooLarge(Cow<'static, str>),
     /// The source of the request's body failed.
-    Source(String),
+    Source(String, Option<Errno>),
     /// A fault of ours.
     Internal(String),
 }
@@ -77,7 +77,7 @@ impl Fail {
     /// The system's number, where there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Fail::Connect(_, e) => e.map(Errno::raw_os_error),
+            Fail::Connect(_, e) | Fail::Source(_, e) => e.map(Errno::raw_os_error),
             Fail::Socket(e) | Fail::System(_, e) => Some(e.raw_os_error()),
             _ => None,
         }
@@ -98,7 +98,7 @@ impl fmt::Display for Fail {
             Fail::Truncated(what) => write!(f, "the answer was cut: {what}"),
             Fail::Protocol(what) => write!(f, "the server broke HTTP: {what}"),
             Fail::TooLarge(what) => write!(f, "too large: {what}"),
-            Fail::Source(why) => write!(f, "the request's body failed: {why}"),
+            Fail::Source(why, _) => write!(f, "the request's body failed: {why}"),
             Fail::Internal(why) => write!(f, "internal error: {why}; please report it"),
         }
     }

@@ -21,6 +21,7 @@ mod sync;
 mod target;
 mod tls;
 mod token;
+mod upload;
 mod wake;
 
 use std::cell::RefCell;
@@ -32,9 +33,9 @@ use std::time::{Duration, Instant};
 
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, header};
-use ureq::Agent;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+use ureq::{Agent, SendBody};
 
 pub use body::Body;
 pub use call::Limits;
@@ -44,6 +45,7 @@ pub use hook::panic_at;
 pub use target::Target;
 pub use tls::TlsSettings;
 pub use token::Token;
+pub use upload::{Part, Payload, Source};
 
 use call::{Call, Slot};
 use connection::{Connection, Opening};
@@ -52,6 +54,7 @@ use loan::Loan;
 use pool::Pool;
 use resolve::Resolver;
 use tls::TlsClient;
+use upload::Upload;
 
 use crate::error::{Result, Sent};
 use crate::response::Head;
@@ -85,8 +88,8 @@ pub struct Request<'a> {
     pub path_and_query: PathAndQuery,
     /// All fields but Content-Length.
     pub headers: &'a HeaderMap,
-    /// The body. `None` on a method that usually has one goes out with `Content-Length: 0`.
-    pub body: Option<&'a [u8]>,
+    /// The body. None on a method that usually has one goes out with `Content-Length: 0`.
+    pub body: Payload<'a>,
 }
 
 /// An answer whose body is still on the way.
@@ -183,12 +186,12 @@ impl Transport {
         token: Option<&Arc<Token>>,
         fresh: bool,
     ) -> Result<Answer, Failure> {
-        let body = request.body.unwrap_or_default();
+        let length = usize::try_from(request.body.length()).unwrap_or(usize::MAX);
         let longest = request.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 8).max().unwrap_or(0);
         // The request line, and whichever is longer: a field's line or a piece of the body.
         let line = request.path_and_query.as_str().len() + request.method.as_str().len() + 256;
-        let output = line.max(longest).max(body.len().min(PIECE));
-        let hold_head = !body.is_empty() && body.len() <= SMALL_BODY;
+        let output = line.max(longest).max(length.min(PIECE));
+        let hold_head = (1..=SMALL_BODY).contains(&length);
         let call = Arc::new(Call::new(
             request.target.clone(),
             limits.clone(),
@@ -227,9 +230,15 @@ impl Transport {
         // Without an explicit empty body, ureq would send these chunked.
         let usual = matches!(*request.method, Method::POST | Method::PUT | Method::PATCH);
         let response = match request.body {
-            Some(body) => self.agent.run(head.map(|()| body))?,
-            None if usual => self.agent.run(head.map(|()| &b""[..]))?,
-            None => self.agent.run(head)?,
+            Payload::Bytes(body) => self.agent.run(head.map(|()| body))?,
+            Payload::Stream(source) => {
+                // ureq would send it chunked.
+                head.headers_mut().insert(header::CONTENT_LENGTH, source.length().into());
+                let mut upload = Upload::new(source, call.clone());
+                self.agent.run(head.map(|()| SendBody::from_reader(&mut upload)))?
+            }
+            Payload::None if usual => self.agent.run(head.map(|()| &b""[..]))?,
+            Payload::None => self.agent.run(head)?,
         };
         drop(response);
         Ok(())
