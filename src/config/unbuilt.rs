@@ -72,7 +72,6 @@ pub(super) fn unbuilt(
         (e.query.is_some(), "query", Needs::Json),
         (e.body == BodyKind::Form, "body: form", Needs::Json),
         (e.body == BodyKind::Multipart, "body: multipart", Needs::Json),
-        (e.request_schema.is_some(), "request_schema", Needs::Send),
         (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()

@@ -13,7 +13,7 @@ mod prototype;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, items};
+pub use body::{Body, data, items};
 pub use options::{CallOptions, OptionKeys};
 pub use origin::{Allowed, Origin};
 pub use prepared::Prepared;
