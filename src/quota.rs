@@ -66,3 +66,55 @@ fn date(text: &str, now: SystemTime) -> Option<f64> {
         httpdate::parse_http_date(text).or_else(|_| humantime::parse_rfc3339(text).map_err(drop)).ok()?;
     Some(at.duration_since(now).unwrap_or(Duration::ZERO).as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(fields: &[(&str, &str)]) -> Option<Quota> {
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        for (name, value) in fields {
+            let at = bytes.len() as u32;
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(value.as_bytes());
+            let middle = at + name.len() as u32;
+            places.push((at..middle, middle..bytes.len() as u32));
+        }
+        let head = Head::new(200, 1, bytes.into(), places.into_iter());
+        Quota::of(&head, UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+    }
+
+    fn of(limit: u64, remaining: u64, reset_ms: u64) -> Option<Quota> {
+        Some(Quota { limit: Some(limit), remaining: Some(remaining), reset_ms: Some(reset_ms) })
+    }
+
+    #[test]
+    fn every_form_in_use_is_read() {
+        let x = |reset| {
+            quota(&[("X-RateLimit-Limit", "60"), ("X-RateLimit-Remaining", "7"), ("X-RateLimit-Reset", reset)])
+        };
+        for (reset, ms) in [
+            ("30", 30_000),
+            ("1.5", 1500),
+            ("1700000030", 30_000),
+            ("1700000030000", 30_000),
+            ("1600000000", 0),
+            ("Tue, 14 Nov 2023 22:13:50 GMT", 30_000),
+            ("2023-11-14T22:13:50Z", 30_000),
+        ] {
+            assert_eq!(x(reset), of(60, 7, ms), "{reset}");
+        }
+        let draft = [("RateLimit-Policy", "\"a\";q=60;w=60, \"b\";q=9"), ("RateLimit", "\"a\";r=7;t=30")];
+        assert_eq!(quota(&draft), of(60, 7, 30_000));
+        let older = [("RateLimit-Limit", "60, 60;w=60"), ("RateLimit-Remaining", "7"), ("RateLimit-Reset", "30")];
+        assert_eq!(quota(&older), of(60, 7, 30_000));
+    }
+
+    #[test]
+    fn nonsense_is_nothing() {
+        assert_eq!(quota(&[]), None);
+        assert_eq!(quota(&[("X-RateLimit-Limit", "many"), ("X-RateLimit-Reset", "-5"), ("RateLimit", "x")]), None);
+        let part = quota(&[("X-RateLimit-Remaining", "0")]);
+        assert_eq!(part, Some(Quota { remaining: Some(0), ..Quota::default() }));
+    }
+}
