@@ -46,7 +46,7 @@ help:
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
-	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl python3 go
+	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
 
 # --- what is built ------------------------------------------------------------------------------------------
 

@@ -91,7 +91,11 @@ mod tests {
     #[test]
     fn every_form_in_use_is_read() {
         let x = |reset| {
-            quota(&[("X-RateLimit-Limit", "60"), ("X-RateLimit-Remaining", "7"), ("X-RateLimit-Reset", reset)])
+            quota(&[
+                ("X-RateLimit-Limit", "60"),
+                ("X-RateLimit-Remaining", "7"),
+                ("X-RateLimit-Reset", reset),
+            ])
         };
         for (reset, ms) in [
             ("30", 30_000),
@@ -106,14 +110,18 @@ mod tests {
         }
         let draft = [("RateLimit-Policy", "\"a\";q=60;w=60, \"b\";q=9"), ("RateLimit", "\"a\";r=7;t=30")];
         assert_eq!(quota(&draft), of(60, 7, 30_000));
-        let older = [("RateLimit-Limit", "60, 60;w=60"), ("RateLimit-Remaining", "7"), ("RateLimit-Reset", "30")];
+        let older =
+            [("RateLimit-Limit", "60, 60;w=60"), ("RateLimit-Remaining", "7"), ("RateLimit-Reset", "30")];
         assert_eq!(quota(&older), of(60, 7, 30_000));
     }
 
     #[test]
     fn nonsense_is_nothing() {
         assert_eq!(quota(&[]), None);
-        assert_eq!(quota(&[("X-RateLimit-Limit", "many"), ("X-RateLimit-Reset", "-5"), ("RateLimit", "x")]), None);
+        assert_eq!(
+            quota(&[("X-RateLimit-Limit", "many"), ("X-RateLimit-Reset", "-5"), ("RateLimit", "x")]),
+            None
+        );
         let part = quota(&[("X-RateLimit-Remaining", "0")]);
         assert_eq!(part, Some(Quota { remaining: Some(0), ..Quota::default() }));
     }

@@ -59,7 +59,8 @@ fn what_the_call_would_fail_with_is_a_note() {
         "checked": {"path": "/c", "method": "POST", "request_schema": {"type": "object"}},
     }});
     let api = faulty::api("http://127.0.0.1:9", &more);
-    let notes = |endpoint: &str, options: Option<&str>| explained(&api, endpoint, None, options)["notes"].to_string();
+    let notes =
+        |endpoint: &str, options: Option<&str>| explained(&api, endpoint, None, options)["notes"].to_string();
     assert!(notes("paged", None).contains("the call would fail: endpoint \\\"paged\\\": pagination"));
     assert!(notes("bad", Some(r#"{"checkpoint": "x"}"#)).contains("the option \\\"checkpoint\\\""));
     assert!(notes("checked", Some(r#"{"data": 1}"#)).contains("request_schema: 1 fault"));
@@ -73,10 +74,15 @@ fn short_secrets_are_hidden_by_their_place() {
         (json!({"type": "api_key", "key": "qzq"}), "x-api-key", "***"),
         (json!({"type": "basic", "username": "qz", "password": "qzq"}), "authorization", "Basic ***"),
     ] {
-        let config = json!({"base_url": "http://127.0.0.1:9", "auth": auth, "endpoints": {"e": {"path": "/e"}}});
+        let config =
+            json!({"base_url": "http://127.0.0.1:9", "auth": auth, "endpoints": {"e": {"path": "/e"}}});
         let api = Api::new(&config.to_string()).unwrap();
         let told = api.explain("e", None, None).unwrap();
-        assert!(told.json()["headers"].as_array().unwrap().contains(&json!([name, shown])), "{}", told.text());
+        assert!(
+            told.json()["headers"].as_array().unwrap().contains(&json!([name, shown])),
+            "{}",
+            told.text()
+        );
         assert!(!told.text().contains("qzq") && !told.text().contains("cXo6"), "{}", told.text());
         let (_, lines) = api::log_lines(|| api.fetch("e", None, r#"{"timeout": 1}"#));
         assert!(!lines.join("").contains("qzq") && !lines.join("").contains("cXo6"), "{lines:?}");
@@ -110,8 +116,8 @@ fn seen(request: &Request) -> (String, Vec<String>, Vec<u8>) {
 
 #[test]
 fn the_curl_command_sends_the_same_request() {
-    let curl = Path::new("/usr/bin/curl");
-    assert!(curl.exists(), "curl is missing: apt-get install curl (.ci/need curl)");
+    let version = Command::new("curl").arg("--version").output();
+    assert!(version.is_ok_and(|v| v.status.success()), "curl is missing: .ci/need curl installs it");
     let server = Server::start(answering(|request| match request.method() {
         "HEAD" => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
         _ => ok_json("{}"),
@@ -142,7 +148,11 @@ fn the_curl_command_sends_the_same_request() {
         ("head", None, None),
         ("delete", Some(r#"{"id": "a/b"}"#), None),
         ("put", None, Some(r#"{"data": [1], "deadline": 5.5}"#)),
-        ("patch", None, Some(r#"{"data": {}, "extra_headers": {"Host": "other.example", "user-agent": "me"}}"#)),
+        (
+            "patch",
+            None,
+            Some(r#"{"data": {}, "extra_headers": {"Host": "other.example", "user-agent": "me"}}"#),
+        ),
         ("weird", Some(r#"{"a": "..a", "q": "[*]"}"#), None),
     ] {
         api.fetch(endpoint, params, options).unwrap();
@@ -192,8 +202,15 @@ fn the_curl_command_has_the_options_that_matter() {
     });
     let told = command(config.clone(), Some(r#"{"deadline": 4}"#));
     for option in [
-        "--http1.1", "--tlsv1.3", "--insecure", "--connect-to 'api.example:8443:127.0.0.1:9'",
-        "--connect-timeout '2.5'", "--max-time '4'", "--noproxy '*'", "--compressed", "--request 'GET'",
+        "--http1.1",
+        "--tlsv1.3",
+        "--insecure",
+        "--connect-to 'api.example:8443:127.0.0.1:9'",
+        "--connect-timeout '2.5'",
+        "--max-time '4'",
+        "--noproxy '*'",
+        "--compressed",
+        "--request 'GET'",
         "--url 'https://api.example:8443/e'",
     ] {
         assert!(told.contains(option), "{option}: {told}");
@@ -221,7 +238,10 @@ fn without_an_endpoint_the_resolved_configuration_is_told() {
     assert_eq!(told["settings"]["timeout"], json!({"connect": 7.0, "head": 7.0, "read": 7.0, "total": null}));
     assert_eq!(told["settings"]["retry"]["statuses"], json!([408, 425, 429, 500, 502, 503, 504]));
     let post = &told["endpoints"]["post"];
-    assert_eq!((&post["method"], &post["url"]), (&json!("POST"), &json!("http://127.0.0.1:9/v1/v/{id}?fixed=1")));
+    assert_eq!(
+        (&post["method"], &post["url"]),
+        (&json!("POST"), &json!("http://127.0.0.1:9/v1/v/{id}?fixed=1"))
+    );
     assert_eq!((&post["settings"]["timeout"]["head"], &post["response_path"]), (&json!(3.0), &json!("a.b")));
     assert_eq!(post["settings"]["retry_count"], 1);
     let short = &told["endpoints"]["short"];
@@ -237,7 +257,9 @@ fn the_wire_is_logged_in_full_and_without_secrets() {
         let echo = format!("{TOKEN} {HEADER} {}", request.target());
         match request.target().starts_with("/bad") && request.method() == "POST" {
             true => response("500 Oops", &format!("X-Echo: {echo}\r\n"), "12345"),
-            false => response("200 OK", &format!("X-Echo: {echo}\r\nSet-Cookie: sid=s3ss10n\r\n"), r#"{"a":1}"#),
+            false => {
+                response("200 OK", &format!("X-Echo: {echo}\r\nSet-Cookie: sid=s3ss10n\r\n"), r#"{"a":1}"#)
+            }
         }
     }));
     let api = faulty::api(&server.url(), &json!({}));
@@ -248,22 +270,34 @@ fn the_wire_is_logged_in_full_and_without_secrets() {
     // Other tests of this file may log meanwhile.
     let port = server.address().port().to_string();
     let wire: Vec<&String> = lines.iter().filter(|l| l.starts_with("5 ") && l.contains(['>', '<'])).collect();
-    let requests: Vec<_> = wire.iter().filter(|l| l.contains(&format!("> host: 127.0.0.1:{port}\n"))).collect();
+    let requests: Vec<_> =
+        wire.iter().filter(|l| l.contains(&format!("> host: 127.0.0.1:{port}\n"))).collect();
     assert_eq!(requests.len(), 2, "{wire:#?}");
     assert!(requests[0].starts_with("5 bad\n> GET /bad?key=*** HTTP/1.1\n> host: "), "{}", requests[0]);
-    assert!(requests[0].contains("\n> authorization: Bearer ***\n") && requests[0].ends_with("\n> 0 bytes of body"));
-    assert!(requests[1].starts_with("5 post\n> POST /bad?key=*** HTTP/1.1\n") && requests[1].ends_with("> 7 bytes of body"));
+    assert!(
+        requests[0].contains("\n> authorization: Bearer ***\n")
+            && requests[0].ends_with("\n> 0 bytes of body")
+    );
+    assert!(
+        requests[1].starts_with("5 post\n> POST /bad?key=*** HTTP/1.1\n")
+            && requests[1].ends_with("> 7 bytes of body")
+    );
     let answers: Vec<_> = wire.iter().filter(|l| l.contains("< X-Echo: *** *** /bad?key=***\n")).collect();
     assert_eq!(answers.len(), 2, "{wire:#?}");
     assert!(answers[0].starts_with("5 bad\n< HTTP/1.1 200\n") && answers[0].ends_with("\n< 7 bytes of body"));
     assert!(answers[0].contains("\n< Set-Cookie: ***\n"), "{}", answers[0]);
-    assert!(answers[1].starts_with("5 post\n< HTTP/1.1 500\n") && answers[1].ends_with("\n< 5 bytes of body"));
+    assert!(
+        answers[1].starts_with("5 post\n< HTTP/1.1 500\n") && answers[1].ends_with("\n< 5 bytes of body")
+    );
     assert_no_secret("log", &lines.join("\n"));
 }
 
 #[test]
 fn an_answer_whose_body_fails_is_logged_too() {
-    let server = Server::start(support::canned(["HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Cut: 1\r\n\r\nabc"], support::Close::Fin));
+    let server = Server::start(support::canned(
+        ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Cut: 1\r\n\r\nabc"],
+        support::Close::Fin,
+    ));
     let api = faulty::api(&server.url(), &json!({}));
     let ((), lines) = api::log_lines(|| drop(api.fetch("bad", None, None).unwrap_err()));
     let line = lines.iter().find(|l| l.contains("< X-Cut: 1\n")).expect("the answer is logged");
@@ -275,7 +309,11 @@ fn an_answer_whose_body_fails_is_logged_too() {
 #[test]
 fn the_meta_has_every_field_that_applies_and_no_other() {
     let server = Server::start(answering(|_| {
-        response("200 OK", "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 7\r\nX-RateLimit-Reset: 30\r\n", "[1]")
+        response(
+            "200 OK",
+            "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 7\r\nX-RateLimit-Reset: 30\r\n",
+            "[1]",
+        )
     }));
     let api = faulty::api(&server.url(), &json!({}));
     api.fetch("good", None, None).unwrap();
@@ -284,17 +322,35 @@ fn the_meta_has_every_field_that_applies_and_no_other() {
     assert_eq!(
         keys,
         [
-            "url", "http_version", "status", "headers", "length_known", "attempts", "timings", "remote_addr",
-            "reused", "rate_limit", "warnings"
+            "url",
+            "http_version",
+            "status",
+            "headers",
+            "length_known",
+            "attempts",
+            "timings",
+            "remote_addr",
+            "reused",
+            "rate_limit",
+            "warnings"
         ]
     );
-    assert_eq!((&meta["url"], &meta["http_version"]), (&json!(format!("{}/good", server.url())), &json!("1.1")));
-    assert_eq!((&meta["status"], &meta["length_known"], &meta["reused"]), (&json!(200), &json!(true), &json!(true)));
+    assert_eq!(
+        (&meta["url"], &meta["http_version"]),
+        (&json!(format!("{}/good", server.url())), &json!("1.1"))
+    );
+    assert_eq!(
+        (&meta["status"], &meta["length_known"], &meta["reused"]),
+        (&json!(200), &json!(true), &json!(true))
+    );
     assert_eq!(meta["headers"][0], json!(["X-RateLimit-Limit", "100"]));
     assert_eq!(meta["remote_addr"], server.address().to_string());
     assert_eq!(meta["rate_limit"], json!({"limit": 100, "remaining": 7, "reset_ms": 30000}));
     let attempt = &meta["attempts"][0];
-    assert_eq!((&attempt["n"], &attempt["status"], &attempt["sent"]), (&json!(1), &json!(200), &json!("yes")));
+    assert_eq!(
+        (&attempt["n"], &attempt["status"], &attempt["sent"]),
+        (&json!(1), &json!(200), &json!("yes"))
+    );
     assert_eq!((&attempt["url"], &attempt["wait_ms"]), (&meta["url"], &json!(0)));
     assert!(attempt["ms"].is_u64() && attempt.get("error").is_none());
     let timings: Vec<_> = meta["timings"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -316,13 +372,29 @@ fn the_error_has_the_references_fields_and_ours() {
     assert_eq!(
         keys,
         [
-            "message", "error_category", "status_code", "response_body", "request_url", "request_method",
-            "timestamp", "operation_id", "correlation_id", "additional_context", "status", "endpoint",
-            "attempts", "sent", "problem", "retry_after_ms"
+            "message",
+            "error_category",
+            "status_code",
+            "response_body",
+            "request_url",
+            "request_method",
+            "timestamp",
+            "operation_id",
+            "correlation_id",
+            "additional_context",
+            "status",
+            "endpoint",
+            "attempts",
+            "sent",
+            "problem",
+            "retry_after_ms"
         ]
     );
     assert_eq!(fault.json["message"], fault.message);
-    assert_eq!((&fault.json["error_category"], &fault.json["status_code"]), (&json!("RATE_LIMIT"), &json!(429)));
+    assert_eq!(
+        (&fault.json["error_category"], &fault.json["status_code"]),
+        (&json!("RATE_LIMIT"), &json!(429))
+    );
     assert_eq!(fault.json["response_body"], r#"{"title":"Slow","detail":"down"}"#);
     assert_eq!(fault.json["request_url"], format!("{}/good", server.url()));
     assert_eq!((&fault.json["request_method"], &fault.json["operation_id"]), (&json!("GET"), &Value::Null));
