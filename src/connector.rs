@@ -105,7 +105,8 @@ impl Connector {
         let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
         let options = parse_options(options)?;
         if let Some(data) = options.data {
-            send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get())?;
+            let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
+            checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
         let response = self.perform(ready, endpoint, &prepared, cancel)?;
@@ -125,13 +126,13 @@ impl Connector {
         let schema = endpoint.request_schema.as_ref();
         let Some(items) = items(data)? else {
             let data = request::data(data)?.get();
-            send::check(&endpoint.name, schema, data)?;
+            send::check(&endpoint.name, schema, data).map_err(|e| self.redacted(e))?;
             let prepared = ready.prototype.prepare(None, &options, Body::Send(data))?;
             let (result, response) = self.send_one(ready, endpoint, &prepared, cancel)?;
             let body = format!("{{\"success\":true,\"result\":{result}}}").into_bytes();
             return Ok(response.with_body(body));
         };
-        send::check_all(&endpoint.name, schema, &items)?;
+        send::check_all(&endpoint.name, schema, &items).map_err(|e| self.redacted(e))?;
         let mut limits = send::Limits {
             deadline: options.deadline(),
             max_result: endpoint.settings.limits.max_result,
@@ -241,6 +242,12 @@ impl Connector {
                 .extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         }
         Ok(response)
+    }
+
+    /// A misfit names keys of the data, and somebody may have put a secret there.
+    fn redacted(&self, mut error: Error) -> Error {
+        error.message = self.exchange.redactor().redact(&error.message).into_owned();
+        error
     }
 
     /// An answer that cannot be read: where it happened, and what it was.

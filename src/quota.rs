@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::response::Head;
 
-/// A number of seconds that is longer ago than any reset: a point in time (RFC 9651 has none this large).
+/// No reset is so many seconds away: a larger number is a point in time.
 const EPOCH: f64 = 1e9;
 
 /// The meta's `rate_limit`.
