@@ -47,7 +47,7 @@ help:
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
-	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl python3 go
+	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
 
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3

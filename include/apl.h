@@ -643,7 +643,8 @@ apl_status apl_send_bytes(const struct apl_connector *connector,
 /**
  * Tells the request that would be sent, also as a curl command, secrets redacted; nothing is sent.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * It is the request of apl_fetch; the body of the answer is JSON: method, url, headers, body, curl and notes.
+ * Thread-safe.
  *
  * @param endpoint  its name in the configuration; NULL: tell the resolved configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none

@@ -10,10 +10,10 @@ use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::Exchange;
-use crate::request::{Body, CallOptions, Prepared, Prototype, items};
-use crate::response::Response;
+use crate::request::{self, Body, CallOptions, Prepared, Prototype, items};
+use crate::response::{Head, Meta, Response};
 use crate::transport::{Settings, Target, TlsSettings, Token, Transport};
-use crate::{health, log, random};
+use crate::{explain, health, log, random, send};
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -104,12 +104,16 @@ impl Connector {
     ) -> Result<Response> {
         let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
         let options = parse_options(options)?;
+        if let Some(data) = options.data {
+            let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
+            checked.map_err(|e| self.redacted(e))?;
+        }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
         let response = self.perform(ready, endpoint, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
-    /// Sends one item, a JSON text, to an endpoint.
+    /// Sends one item, or each item of a list, to an endpoint; the data is a JSON text.
     pub fn send(
         &self,
         endpoint: &str,
@@ -118,16 +122,70 @@ impl Connector {
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let (ready, endpoint) = self.endpoint(endpoint, Call::Send)?;
-        if items(data)?.is_some() {
-            return Err(Error::unsupported(format!("endpoint {:?}: send of a list", endpoint.name)));
-        }
         let options = parse_options(options)?;
-        let prepared = ready.prototype.prepare(None, &options, Body::Send(data))?;
-        let response = self.perform(ready, endpoint, &prepared, cancel)?;
-        let (result, response) =
-            ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))?;
-        let body = format!("{{\"success\":true,\"result\":{result}}}").into_bytes();
-        Ok(response.with_body(body))
+        let schema = endpoint.request_schema.as_ref();
+        let Some(items) = items(data)? else {
+            let data = request::data(data)?.get();
+            send::check(&endpoint.name, schema, data).map_err(|e| self.redacted(e))?;
+            let prepared = ready.prototype.prepare(None, &options, Body::Send(data))?;
+            let (result, response) = self.send_one(ready, endpoint, &prepared, cancel)?;
+            let body = format!("{{\"success\":true,\"result\":{result}}}").into_bytes();
+            return Ok(response.with_body(body));
+        };
+        send::check_all(&endpoint.name, schema, &items).map_err(|e| self.redacted(e))?;
+        let mut limits = send::Limits {
+            deadline: options.deadline(),
+            max_result: endpoint.settings.limits.max_result,
+            cancel,
+        };
+        if let Some(first) = items.first() {
+            // What no item could be sent with is said before one is.
+            let prepared = ready.prototype.prepare(None, &options, Body::Send(first.get()))?;
+            limits.max_result = prepared.settings.limits.max_result;
+        }
+        send::list(&endpoint.name, &items, limits, |item, left| {
+            let mut prepared = ready.prototype.prepare(None, &options, Body::Send(item))?;
+            prepared.deadline = left;
+            self.send_one(ready, endpoint, &prepared, cancel)
+        })
+    }
+
+    fn send_one(
+        &self,
+        ready: &Ready,
+        endpoint: &Endpoint,
+        prepared: &Prepared<'_>,
+        cancel: Option<&Arc<Token>>,
+    ) -> Result<(String, Response)> {
+        let response = self.perform(ready, endpoint, prepared, cancel)?;
+        ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, prepared, *u))
+    }
+
+    /// Tells the request that a fetch would send, or the configuration. Nothing is sent.
+    pub fn explain(
+        &self,
+        endpoint: Option<&str>,
+        params: Option<&str>,
+        options: Option<&str>,
+    ) -> Result<Response> {
+        let (config, redactor) = (&self.config, self.exchange.redactor());
+        let body = match endpoint {
+            None => explain::configuration(config, redactor),
+            Some(name) => {
+                let (ready, endpoint) = self.ready(name)?;
+                let options = CallOptions::parse(options)?;
+                let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
+                let shown = self.exchange.show(name, &ready.target, &prepared)?;
+                let unbuilt = endpoint.supports(Call::Fetch).err().or_else(|| {
+                    options.unbuilt().map(|key| Error::unsupported(format!("the option {key:?}")))
+                });
+                let misfit = options
+                    .data
+                    .and_then(|data| send::check(name, endpoint.request_schema.as_ref(), data.get()).err());
+                explain::request(config, endpoint, &prepared, shown, unbuilt.or(misfit), redactor)
+            }
+        };
+        Ok(Response::new(Head::default(), Meta::default(), body))
     }
 
     /// Sends a body as it is.
@@ -146,12 +204,16 @@ impl Connector {
     }
 
     fn endpoint(&self, name: &str, call: Call) -> Result<(&Ready, &Endpoint)> {
-        let Some(at) = self.config.position(name) else {
-            return Err(self.unknown_endpoint(name));
-        };
-        let endpoint = &self.config.endpoints[at];
+        let (ready, endpoint) = self.ready(name)?;
         endpoint.supports(call)?;
-        Ok((&self.ready[at], endpoint))
+        Ok((ready, endpoint))
+    }
+
+    fn ready(&self, name: &str) -> Result<(&Ready, &Endpoint)> {
+        match self.config.position(name) {
+            Some(at) => Ok((&self.ready[at], &self.config.endpoints[at])),
+            None => Err(self.unknown_endpoint(name)),
+        }
     }
 
     fn unknown_endpoint(&self, name: &str) -> Error {
@@ -180,6 +242,12 @@ impl Connector {
                 .extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         }
         Ok(response)
+    }
+
+    /// A misfit names keys of the data, and somebody may have put a secret there.
+    fn redacted(&self, mut error: Error) -> Error {
+        error.message = self.exchange.redactor().redact(&error.message).into_owned();
+        error
     }
 
     /// An answer that cannot be read: where it happened, and what it was.

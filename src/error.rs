@@ -134,6 +134,10 @@ pub struct Detail {
     pub repeatable: bool,
     /// The page that failed, from 1.
     pub page: Option<u64>,
+    /// The item of a sent list that failed, from 0.
+    pub item: Option<usize>,
+    /// True where a part of the call was done, so that the whole of it must not be repeated.
+    pub partly_done: bool,
     /// Every attempt so far.
     pub attempts: Vec<Attempt>,
     /// The answer that was refused.
@@ -163,6 +167,8 @@ impl Error {
             method: None,
             repeatable: false,
             page: None,
+            item: None,
+            partly_done: false,
             attempts: Vec::new(),
             response: None,
             partial: None,
@@ -226,6 +232,9 @@ impl Error {
     /// sent or may be repeated without harm.
     pub fn is_retryable(&self) -> bool {
         let d = &self.0;
+        if d.partly_done {
+            return false;
+        }
         let transient = match d.kind {
             Kind::Dns | Kind::Connect | Kind::Timeout | Kind::Io | Kind::Truncated | Kind::Busy => true,
             // The server has said that it did nothing yet.
@@ -239,6 +248,17 @@ impl Error {
 
     /// The error as the JSON text of `apl_error_json`: the reference's fields and ours.
     pub fn to_json(&self) -> String {
+        self.json(usize::MAX)
+    }
+
+    /// The same for a ledger, which may hold many: of the answer's body there are 1000 characters, as in the
+    /// reference.
+    pub fn to_ledger_json(&self) -> String {
+        self.json(1000)
+    }
+
+    /// `most`: characters of the answer's body.
+    fn json(&self, most: usize) -> String {
         #[derive(Serialize)]
         struct Json<'a> {
             message: &'a str,
@@ -271,6 +291,8 @@ impl Error {
         struct Context<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             endpoint: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            item_index: Option<usize>,
         }
         let d = &self.0;
         // A server may say back what it was told: its words are redacted here, its bytes in the response are not.
@@ -283,12 +305,19 @@ impl Error {
             media
                 .eq_ignore_ascii_case(b"application/problem+json")
                 .then(|| serde_json::value::RawValue::from_string(shown(r, r.body())).ok())?
+                .filter(|problem| problem.get().len() <= most)
         });
         let json = Json {
             message: &d.message,
             error_category: self.category(),
             status_code: d.http_status,
-            response_body: d.response.as_ref().map(|r| shown(r, r.body())),
+            response_body: d.response.as_ref().map(|r| {
+                let mut body = shown(r, r.body());
+                if let Some((end, _)) = body.char_indices().nth(most) {
+                    body.truncate(end);
+                }
+                body
+            }),
             request_url: d.url.as_deref(),
             request_method: d.method.as_deref(),
             timestamp: humantime::format_rfc3339_millis(d.timestamp).to_string(),
@@ -298,7 +327,7 @@ impl Error {
                 let id = r.head.get("x-correlation-id").or_else(|| r.head.get("x-request-id"))?;
                 Some(shown(r, id))
             }),
-            additional_context: Context { endpoint: d.endpoint.as_deref() },
+            additional_context: Context { endpoint: d.endpoint.as_deref(), item_index: d.item },
             status: d.kind as i32,
             endpoint: d.endpoint.as_deref(),
             page: d.page,

@@ -8,6 +8,7 @@
 //!
 //! * [`ffi`]: the C ABI and nothing else.
 //! * [`connector`]: what a caller can ask for.
+//! * [`send`], [`health`], [`explain`]: what becomes of a list, of a health check, of a question.
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
 //! * [`request`]: one request: template, params, headers, body. No I/O.
 //! * [`exchange`]: the one pipeline that every request takes, and what each failure means.
@@ -24,12 +25,15 @@ pub mod connector;
 pub mod decode;
 pub mod error;
 pub mod exchange;
+pub mod explain;
 pub mod ffi;
 pub mod health;
 pub mod log;
 mod percent;
+mod quota;
 mod random;
 pub mod redact;
 pub mod request;
 pub mod response;
+pub mod send;
 pub mod transport;

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
+use crate::quota::Quota;
 use crate::redact::Redactor;
 
 /// The head of an answer: the bytes as they came, and where its fields lie in them.
@@ -139,6 +141,10 @@ pub struct Meta {
     pub remote_addr: Option<std::net::SocketAddr>,
     /// Did the connection come from the pool?
     pub reused: bool,
+    /// When the head came.
+    pub received: Option<SystemTime>,
+    /// How many items were sent.
+    pub items: Option<u64>,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
     /// Takes the secrets out of what the server says back, wherever that is shown.
@@ -208,12 +214,18 @@ impl Response {
             headers: Option<Shown<'a>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             length_known: Option<bool>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
             attempts: &'a [Attempt],
-            timings: &'a Timings,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            timings: Option<&'a Timings>,
             #[serde(skip_serializing_if = "Option::is_none")]
             remote_addr: Option<String>,
             #[serde(skip_serializing_if = "Option::is_none")]
             reused: Option<bool>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            rate_limit: Option<Quota>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            items: Option<u64>,
             warnings: &'a [String],
         }
         let answered = self.head.status != 0;
@@ -224,9 +236,11 @@ impl Response {
             headers: answered.then_some(Shown { head: &self.head, redactor: &self.meta.redactor }),
             length_known: answered.then_some(self.meta.length_known),
             attempts: &self.meta.attempts,
-            timings: &self.meta.timings,
+            timings: answered.then_some(&self.meta.timings),
             remote_addr: self.meta.remote_addr.map(|a| a.to_string()),
             reused: answered.then_some(self.meta.reused),
+            rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
+            items: self.meta.items,
             warnings: &self.meta.warnings,
         };
         serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())

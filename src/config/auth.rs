@@ -238,6 +238,22 @@ impl Auth {
         matches!(self, Auth::Absent | Auth::None(_))
     }
 
+    /// The scheme's name in a configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Auth::Absent | Auth::None(_) => "none",
+            Auth::ApiKey(_) => "api_key",
+            Auth::Bearer(_) => "bearer",
+            Auth::Basic(_) => "basic",
+            Auth::Digest(_) => "digest",
+            Auth::Oauth2(_) => "oauth2",
+            Auth::Oauth2Refresh(_) => "oauth2_refresh",
+            Auth::Oauth2Pkce(_) => "oauth2_pkce",
+            Auth::Oauth2DeviceFlow(_) => "oauth2_device_flow",
+            Auth::Sigv4(_) => "sigv4",
+        }
+    }
+
     /// Every credential in it.
     pub fn secrets(&self) -> Vec<&Secret> {
         match self {

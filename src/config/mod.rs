@@ -39,6 +39,7 @@ pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};
 pub use unbuilt::Call;
 pub use url::{Base, has_dot_segment};
+pub use values::{Named, RawJson};
 
 use crate::error::{Error, Result};
 

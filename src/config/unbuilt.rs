@@ -70,7 +70,6 @@ pub(super) fn unbuilt(
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),
-        (e.request_schema.is_some(), "request_schema", Needs::Send),
         (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()

@@ -153,6 +153,15 @@ impl Statuses {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The set as a configuration has it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let each = self.0.iter().map(|s| match s {
+            Status::One(one) => serde_json::json!(one),
+            Status::Class(class) => serde_json::json!(format!("{class}xx")),
+        });
+        serde_json::Value::Array(each.collect())
+    }
 }
 
 impl Status {

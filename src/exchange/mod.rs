@@ -4,9 +4,10 @@
 //! connection, and may be sent again, goes out a second time.
 
 mod classify;
+mod wire;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -20,6 +21,8 @@ use crate::transport::{
     Answer, Failure, Limits, Part, Payload, Request, Source, Target, Token, Trace, Transport,
 };
 use crate::{decode, log};
+
+pub use wire::Shown;
 
 /// A request that carries its credentials: nothing is added to it any more.
 #[derive(Debug)]
@@ -86,6 +89,11 @@ impl Exchange {
             signed.begun.elapsed().as_millis(),
         ));
         outcome
+    }
+
+    /// The request that would be sent, as it may be shown.
+    pub fn show(&self, endpoint: &str, target: &Arc<Target>, prepared: &Prepared<'_>) -> Result<Shown> {
+        Ok(Shown::of(&self.sign(endpoint, target, prepared)?, &self.redactor))
     }
 
     /// The request in its final form. Static credentials are part of the prepared request already.
@@ -160,12 +168,21 @@ impl Exchange {
             headers: &signed.headers,
             body,
         };
+        let outgoing = wire::Outgoing(signed, &self.redactor);
+        log::trace(format_args!("{outgoing}"));
         match self.transport.send(&request, &signed.limits, cancel, false) {
             Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(&signed.method)) => {
+                log::trace(format_args!("the idle connection had been closed; once more: {outgoing}"));
                 self.transport.send(&request, &signed.limits, cancel, true)
             }
             outcome => outcome,
         }
+    }
+
+    /// `size`: of the body on the wire, where it came.
+    fn log_answer(&self, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
+        let incoming = wire::Incoming { endpoint: signed.endpoint, head, size, redactor: &self.redactor };
+        log::trace(format_args!("{incoming}"));
     }
 
     fn accept(&self, answer: Answer, signed: &Signed<'_>) -> Result<Response> {
@@ -173,9 +190,12 @@ impl Exchange {
         let placed = |error: Error| self.placed(error, signed, Some(head.status));
         let bare = is_bare(&head, signed);
         // Looked at first: what cannot be decoded need not be read.
-        let codings = if bare { Vec::new() } else { decode::codings(&head).map_err(placed)? };
+        let codings = if bare { Ok(Vec::new()) } else { decode::codings(&head) };
+        let codings = codings.inspect_err(|_| self.log_answer(signed, &head, None)).map_err(placed)?;
         let read_begun = Instant::now();
-        let whole = body.read_all().map_err(|fail| {
+        let whole = body.read_all();
+        self.log_answer(signed, &head, whole.as_ref().ok().map(Vec::len));
+        let whole = whole.map_err(|fail| {
             let failure = Failure { fail, sent: Sent::Yes, stale: false };
             placed(classify::transport_failure(&failure))
         })?;
@@ -198,7 +218,9 @@ impl Exchange {
     fn refuse(&self, answer: Answer, signed: &Signed<'_>) -> Error {
         let Answer { head, mut body, trace } = answer;
         let max = signed.prepared.settings.limits.max_error_body;
-        let mut text = match body.read_some(max as usize) {
+        let text = body.read_some(max as usize);
+        self.log_answer(signed, &head, text.as_ref().ok().map(Vec::len));
+        let mut text = match text {
             Ok(text) => text,
             Err(fail) => {
                 let failure = Failure { fail, sent: Sent::Yes, stale: false };
@@ -254,10 +276,16 @@ impl Exchange {
             length_known,
             remote_addr: Some(trace.peer),
             reused: trace.reused,
+            received: Some(SystemTime::now()),
             redactor: self.redactor.clone(),
             ..Meta::default()
         }
     }
+}
+
+/// Does the request say how long its body is? The methods that usually have one say so where it is empty.
+fn has_length(signed: &Signed<'_>) -> bool {
+    signed.prepared.body.is_some() || matches!(signed.method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// Is there no content coding to take off? An answer to HEAD has no body, a 206 only a part of one; and

@@ -339,7 +339,8 @@ pub unsafe extern "C" fn apl_send_bytes(
 
 /// Tells the request that would be sent, also as a curl command, secrets redacted; nothing is sent.
 ///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// It is the request of apl_fetch; the body of the answer is JSON: method, url, headers, body, curl and notes.
+/// Thread-safe.
 ///
 /// @param endpoint  its name in the configuration; NULL: tell the resolved configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -359,11 +360,11 @@ pub unsafe extern "C" fn apl_explain(
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::produce(out, error, || {
-            handle::shared(connector, "connector")?;
-            text::optional(endpoint, "endpoint")?;
-            text::optional(params_json, "params_json")?;
-            text::optional(options_json, "options_json")?;
-            Err(Error::unsupported("apl_explain"))
+            let connector = handle::shared(connector, "connector")?;
+            let endpoint = text::optional(endpoint, "endpoint")?;
+            let params = text::optional(params_json, "params_json")?;
+            let options = text::optional(options_json, "options_json")?;
+            connector.connector.explain(endpoint, params, options).map(apl_response::into_raw)
         })
     }
 }

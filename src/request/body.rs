@@ -32,7 +32,7 @@ pub(super) fn not_json(error: serde_json::Error) -> Error {
 }
 
 /// Reads the data of a call.
-pub(super) fn data(text: &str) -> Result<&RawValue> {
+pub fn data(text: &str) -> Result<&RawValue> {
     serde_json::from_str(text).map_err(not_json)
 }
 

@@ -24,6 +24,16 @@ pub enum Content<'a> {
     Pieces(Vec<Piece<'a>>),
 }
 
+impl Content<'_> {
+    /// Its length, bytes; `None`: a file has to be opened first.
+    pub fn length(&self) -> Option<usize> {
+        match self {
+            Content::Bytes(bytes) => Some(bytes.len()),
+            Content::Pieces(_) => None,
+        }
+    }
+}
+
 /// Data stays out of logs.
 impl std::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -15,7 +15,7 @@ mod prototype;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, items};
+pub use body::{Body, data, items};
 pub use content::{Content, Piece};
 pub use options::{CallOptions, OptionKeys, PartKeys};
 pub use origin::{Allowed, Origin};

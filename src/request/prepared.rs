@@ -29,6 +29,8 @@ pub struct Prepared<'a> {
     pub settings: Cow<'a, Settings>,
     /// The time limit of the whole call.
     pub deadline: Option<Duration>,
+    /// The names of the headers whose values are secrets.
+    pub secret_headers: &'a [String],
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
@@ -53,6 +55,22 @@ impl<'a> Prepared<'a> {
         }
         out.push_str(&self.url[from..]);
         out
+    }
+
+    /// A header's value for messages: hidden where its place says that it is a secret. The scheme of an
+    /// Authorization may be seen. A redactor still has to look at it.
+    pub fn redacted_header<'v>(&self, name: &str, value: &'v str) -> Cow<'v, str> {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let authorization = is("authorization") || is("proxy-authorization");
+        if !authorization && !is("cookie") && !self.secret_headers.iter().any(|s| is(s)) {
+            return Cow::Borrowed(value);
+        }
+        match value.split_once(' ') {
+            Some((scheme, _)) if authorization && ["Basic", "Bearer", "Digest"].contains(&scheme) => {
+                Cow::Owned(format!("{scheme} {HIDDEN}"))
+            }
+            _ => Cow::Borrowed(HIDDEN),
+        }
     }
 
     /// The headers that another origin may see.

@@ -41,6 +41,8 @@ pub struct Prototype {
     params: Vec<Static>,
     auth_query: Option<(String, Secret)>,
     headers: Vec<(String, Secret)>,
+    /// The names of those of them whose values are secrets.
+    secret_headers: Vec<String>,
     user_agent: Option<String>,
     accept: &'static str,
     bodies: Bodies,
@@ -98,17 +100,23 @@ impl Prototype {
 
         // auth stands over the configured headers, as in the reference; a call's own stand over auth.
         let mut headers: Vec<(String, Secret)> = Vec::new();
+        let mut secret_headers: Vec<String> = Vec::new();
         for (name, value) in config.keys.default_headers.iter().chain(keys.headers.iter()) {
             set(&mut headers, name.to_owned(), Secret::new(value.as_str()));
+            if value.is_from_env() {
+                secret_headers.push(name.to_owned());
+            }
         }
         if let Some((name, value)) = &credentials.header {
             set(&mut headers, name.clone(), value.clone());
+            secret_headers.push(name.clone());
         }
         let user_agent = match &config.keys.user_agent {
             // It may hold a secret: then it is not for every origin.
             Some(agent) if agent.is_from_env() => {
                 if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("user-agent")) {
                     headers.push(("User-Agent".into(), Secret::new(agent.as_str())));
+                    secret_headers.push("User-Agent".into());
                 }
                 None
             }
@@ -134,6 +142,7 @@ impl Prototype {
             params,
             auth_query: credentials.query.clone(),
             headers,
+            secret_headers,
             user_agent: user_agent.filter(|a| !a.is_empty()),
             accept: match keys.decode {
                 Decode::Json => JSON,
@@ -176,6 +185,7 @@ impl Prototype {
             body,
             settings,
             deadline: options.deadline(),
+            secret_headers: &self.secret_headers,
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })

@@ -25,7 +25,7 @@ static const char CONFIG[] =
     "  nothing: {path: /status/204}\n"
     "  zero: {path: /zero}\n"
     "  text: {path: /text}\n"
-    "  text_as_text: {path: /text, decode: text}\n"
+    "  paged: {path: /text, pagination: {style: cursor}}\n"
     "  truncated: {path: /truncated}\n"
     "  garbage: {path: /garbage}\n"
     "  close: {path: /close, method: POST}\n"
@@ -282,7 +282,7 @@ static void mistakes(void) {
   fails("echo", "[1]", NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo", "{\"a\": \"\xff\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo", NULL, "{\"extra_headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}", APL_STATUS_INVALID_ARGUMENT);
-  fails("text_as_text", NULL, NULL, APL_STATUS_UNSUPPORTED); /* known, but not built yet */
+  fails("paged", NULL, NULL, APL_STATUS_UNSUPPORTED); /* known, but not built yet */
   fails("echo_path", NULL, NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo_path", "{\"name\": \"..\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
 

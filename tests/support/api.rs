@@ -39,6 +39,7 @@ pub const RATE_LIMITED: i32 = 301;
 pub const AUTH: i32 = 302;
 pub const CANCELLED: i32 = 400;
 pub const DECODE: i32 = 500;
+pub const SCHEMA: i32 = 501;
 pub const TRUNCATED: i32 = 503;
 pub const PANIC: i32 = 900;
 pub const INTERNAL: i32 = 901;
@@ -89,6 +90,14 @@ mod c {
             body_len: usize,
             options: *const c_char,
             cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_explain(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
             out: *mut *mut Handle,
             error: *mut *mut Handle,
         ) -> i32;
@@ -425,6 +434,22 @@ impl Api {
                 out,
                 error,
             )
+        })
+    }
+
+    /// What would be asked; without an endpoint, the configuration.
+    pub fn explain<'a>(
+        &self,
+        endpoint: impl Into<Option<&'a str>>,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+    ) -> Result<Answer, Fault> {
+        let (endpoint, params, options) =
+            (optional(endpoint.into()), optional(params.into()), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        response(|out, error| unsafe {
+            let (endpoint, params, options) = (pointer(&endpoint), pointer(&params), pointer(&options));
+            c::apl_explain(self.0, endpoint, params, options, out, error)
         })
     }
 
