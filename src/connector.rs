@@ -60,6 +60,12 @@ impl Connector {
         let transport = Transport::new(Settings {
             tls: TlsSettings {
                 ca_file: keys.tls.ca_file.as_ref().map(Into::into),
+                identity: keys
+                    .tls
+                    .client_cert
+                    .as_ref()
+                    .zip(keys.tls.client_key.as_ref())
+                    .map(|(c, k)| (c.into(), k.into())),
                 tls13_only: keys.tls.min_version == TlsVersion::Tls13,
                 accept_invalid_certs: keys.tls.danger_accept_invalid_certs,
             },

@@ -3,7 +3,6 @@
 use super::auth::{Auth, KeyPlace};
 use super::endpoint::{BodyKind, EndpointKeys};
 use super::keys::ConnectorKeys;
-use super::settings::Settings;
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +40,7 @@ impl Needs {
 }
 
 /// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
-pub(super) fn unbuilt(
-    connector: &ConnectorKeys,
-    endpoint: &EndpointKeys,
-    settings: &Settings,
-) -> Vec<(&'static str, Needs)> {
+pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec<(&'static str, Needs)> {
     let auth = match &connector.auth {
         Auth::Digest(_) => Some("auth: digest"),
         Auth::Oauth2(_) => Some("auth: oauth2"),
@@ -62,9 +57,7 @@ pub(super) fn unbuilt(
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
         (proxy, "proxy", Needs::All),
         (connector.cookies, "cookies", Needs::All),
-        (connector.tls.client_cert.is_some(), "tls.client_cert", Needs::All),
         (connector.rate_limit.is_some(), "rate_limit", Needs::All),
-        (settings.limits.block_private_networks, "limits.block_private_networks", Needs::All),
         (e.rate_limit.is_some(), "rate_limit", Needs::All),
         (!e.responses.is_empty(), "responses", Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),

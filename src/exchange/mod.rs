@@ -123,6 +123,7 @@ impl Exchange {
                 read: Some(timeouts.read),
                 max_head: settings.limits.max_header as usize,
                 max_body: settings.limits.max_body,
+                block_private: settings.limits.block_private_networks,
             },
             begun,
         })

@@ -14,7 +14,9 @@ mod framing;
 mod head;
 mod hook;
 mod loan;
+mod pem;
 mod pool;
+mod private;
 mod resolve;
 mod socket;
 mod sync;
@@ -51,7 +53,7 @@ use framing::{connection_says, framing};
 use loan::Loan;
 use pool::Pool;
 use resolve::Resolver;
-use tls::TlsClient;
+use tls::{Peer, TlsClient};
 
 use crate::error::{Result, Sent};
 use crate::response::Head;
@@ -150,7 +152,7 @@ thread_local! {
 }
 
 impl Transport {
-    /// A transport; of the files it names, it reads the CA file.
+    /// A transport; of the files it names, it reads the PEM files.
     pub fn new(settings: Settings) -> Result<Transport> {
         let shared = Arc::new(Shared {
             pool: Pool::new(settings.max_idle_per_host, settings.idle_age),
@@ -288,7 +290,9 @@ impl Shared {
         if !call.fresh {
             let fits = |t: &Arc<Target>| Arc::ptr_eq(t, &call.target) || t.is_same(&call.target);
             while let Some(mut connection) = self.pool.take(Instant::now(), fork::generation(), fits) {
-                if connection.is_usable() {
+                // One that was opened by a call which may reach private addresses is not for one that may not.
+                let may = !call.limits.block_private || private::permitted(connection.peer().ip()).is_ok();
+                if may && connection.is_usable() {
                     connection.begin(call, true);
                     call.check_cancelled()?;
                     return Ok(connection);
@@ -303,13 +307,16 @@ impl Shared {
     fn open(&self, call: &Call) -> Result<Connection, Fail> {
         let patience = call.connecting();
         let begun = Instant::now();
-        let addresses = self.resolver.resolve(call, patience, &call.target)?;
+        let mut addresses = self.resolver.resolve(call, patience, &call.target)?;
+        if call.limits.block_private {
+            private::permit(&mut addresses)?;
+        }
         let resolved = Instant::now();
         let mut socket = dial::dial(call, patience, &addresses)?;
         let connected = Instant::now();
         let mut opening = Opening { dns: Some(resolved - begun), connect: connected - resolved, tls: None };
         let tls = if call.target.tls {
-            let mut tls = self.tls.start(&call.target.host)?;
+            let mut tls = self.tls.start(&call.target.host, Peer::Origin)?;
             tls.handshake(&mut socket, call, patience)?;
             opening.tls = Some(connected.elapsed());
             Some(tls)
