@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::Exchange;
 use crate::request::{Body, CallOptions, Prepared, Prototype, items};
 use crate::response::Response;
-use crate::transport::{Settings, Target, TlsSettings, Token, Transport};
+use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{health, log};
 
 /// An API, described once. Shared between threads.
@@ -57,6 +57,9 @@ impl Connector {
 
     fn new(config: Config) -> Result<Connector> {
         let keys = &config.keys;
+        let proxy = keys.proxy.as_ref().map(|p| p.as_str());
+        let proxies = Proxies::new(proxy, &keys.no_proxy, &environment)?;
+        let redactor = auth::redactor(&config, proxies.secrets());
         let transport = Transport::new(Settings {
             tls: TlsSettings {
                 ca_file: keys.tls.ca_file.as_ref().map(Into::into),
@@ -76,12 +79,13 @@ impl Connector {
                 .iter()
                 .map(|(h, p, to)| ((h.clone(), *p), *to))
                 .collect::<HashMap<_, _>>(),
+            proxies,
         })?;
         let credentials = Credentials::new(&keys.auth)?;
         let ready =
             config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
         let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, auth::redactor(&config));
+        let exchange = Exchange::new(transport, redactor);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }

@@ -11,8 +11,8 @@ use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
 
-/// Knows every secret of a configuration.
-pub fn redactor(config: &Config) -> Redactor {
+/// Knows every secret of a configuration, and further ones.
+pub fn redactor<'s>(config: &'s Config, further: impl Iterator<Item = &'s Secret>) -> Redactor {
     // What Basic sends is the Base64 of both together.
     let pair = match &config.keys.auth {
         Auth::Basic(auth) | Auth::Digest(auth) => {
@@ -20,7 +20,9 @@ pub fn redactor(config: &Config) -> Redactor {
         }
         _ => None,
     };
-    Redactor::of(config.secrets.iter().chain(&pair).map(Secret::expose))
+    Redactor::of(
+        config.secrets.iter().chain(&pair).chain(further.map(|s| -> &Secret { s })).map(Secret::expose),
+    )
 }
 
 /// Credentials that are the same for every request.
@@ -148,7 +150,7 @@ mod tests {
         let text = r#"{"base_url": "https://a.example",
             "auth": {"type": "basic", "username": "u", "password": "long-password"}}"#;
         let config = from_text(text, &|_| None).unwrap();
-        let redactor = redactor(&config);
+        let redactor = redactor(&config, std::iter::empty());
         let wire = format!("Basic {}", STANDARD.encode("u:long-password"));
         assert_eq!(redactor.redact(&wire), "Basic ***");
         assert!(!format!("{config:?} {redactor:?}").contains("long-password"));

@@ -51,11 +51,9 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         Auth::ApiKey(key) if key.place == Some(KeyPlace::Cookie) => Some("auth: api_key in a cookie"),
         _ => None,
     };
-    let proxy = connector.proxy.as_ref().is_some_and(|p| !p.as_str().eq_ignore_ascii_case("none"));
     let e = endpoint;
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (proxy, "proxy", Needs::All),
         (connector.cookies, "cookies", Needs::All),
         (connector.rate_limit.is_some(), "rate_limit", Needs::All),
         (e.rate_limit.is_some(), "rate_limit", Needs::All),

@@ -203,8 +203,8 @@ impl Exchange {
         error.message = format!("{}: {} {}: {what}", signed.endpoint, signed.method, signed.shown_url);
         if status.is_some() {
             error.sent = Sent::Yes;
+            error.http_status = status;
         }
-        error.http_status = status;
         error.endpoint = Some(signed.endpoint.into());
         error.method = Some(signed.method.as_str().into());
         error.url = Some(signed.shown_url.clone());

@@ -23,8 +23,20 @@ pub(super) fn permit(addresses: &mut Vec<SocketAddr>) -> Result<(), Fail> {
     }
 }
 
+/// A host that a proxy is asked for: it resolves the names, and only what needs no look-up can be checked here.
+pub(super) fn literal(host: &str) -> Result<(), Fail> {
+    let name = host.trim_end_matches('.');
+    if name == "localhost" || name.ends_with(".localhost") {
+        return Err(blocked(host, "loopback"));
+    }
+    match host.parse().map(permitted) {
+        Ok(Err(what)) => Err(blocked(host, what)),
+        _ => Ok(()),
+    }
+}
+
 /// The words for a refused address.
-pub(super) fn blocked(ip: impl std::fmt::Display, what: &str) -> Fail {
+fn blocked(ip: impl std::fmt::Display, what: &str) -> Fail {
     Fail::Connect(format!("blocked address {ip} ({what}; limits.block_private_networks)"), None)
 }
 

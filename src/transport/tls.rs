@@ -74,7 +74,7 @@ impl TlsClient {
         let name = ServerName::try_from(host.to_string())
             .map_err(|_| Fail::Tls(format!("`{host}` is not a host name that a certificate can have")))?;
         let session = ClientConnection::new(config.clone(), name).map_err(tls)?;
-        Ok(Tls { session, cipher: Vec::new(), start: 0, end: 0 })
+        Ok(Tls { session, cipher: Vec::new(), start: 0, end: 0, foreign: false })
     }
 
     fn build(&self, identity: Option<Arc<CertifiedKey>>) -> Result<Arc<ClientConfig>, Fail> {
@@ -206,6 +206,8 @@ pub(super) struct Tls {
     cipher: Vec<u8>,
     start: usize,
     end: usize,
+    /// Did the other side begin with something that is not TLS?
+    foreign: bool,
 }
 
 impl Tls {
@@ -236,6 +238,11 @@ impl Tls {
                 return Err(fail);
             }
         }
+    }
+
+    /// Did the other side send something that is not TLS?
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Plain bytes; waits for the first. `Ok(0)`: the peer said that it is done.
@@ -328,7 +335,11 @@ impl Tls {
     fn feed(&mut self) -> Result<(), Fail> {
         let mut bytes = &self.cipher[self.start..self.end];
         self.start += self.session.read_tls(&mut bytes).map_err(tls)?;
-        self.session.process_new_packets().map_err(broken)?;
+        self.session.process_new_packets().map_err(|error| {
+            self.foreign |=
+                matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
+            broken(error)
+        })?;
         Ok(())
     }
 
