@@ -85,7 +85,7 @@ impl Connector {
         let ready =
             config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
         let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, redactor);
+        let exchange = Exchange::new(transport, redactor, keys.cookies);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }

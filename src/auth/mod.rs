@@ -1,6 +1,6 @@
 //! Credentials on a request.
 //!
-//! Built: `none`, `api_key` in a header or the query, `bearer`, `basic`. They never change, so they are made
+//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
 //! once, and a request copies them.
 
 use base64::Engine;
@@ -32,6 +32,8 @@ pub struct Credentials {
     pub header: Option<(String, Secret)>,
     /// Name and value of a query parameter, not encoded.
     pub query: Option<(String, Secret)>,
+    /// Name and value of a cookie.
+    pub cookie: Option<(String, Secret)>,
 }
 
 impl Credentials {
@@ -58,12 +60,12 @@ impl Credentials {
     }
 
     fn authorization(value: String) -> Credentials {
-        Credentials { header: Some(("Authorization".into(), Secret::new(value))), query: None }
+        Credentials { header: Some(("Authorization".into(), Secret::new(value))), ..Credentials::default() }
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
-        self.header.is_none() && self.query.is_none()
+        self.header.is_none() && self.query.is_none() && self.cookie.is_none()
     }
 }
 
@@ -82,6 +84,21 @@ fn api_key(auth: &ApiKey) -> Result<Credentials> {
         header_name(name).map_err(|m| Error::config(format!("/auth/header: {m}")))?;
         visible(auth.key.expose(), "key")?;
         credentials.header = Some((name.to_owned(), auth.key.clone()));
+    }
+    if auth.place == Some(KeyPlace::Cookie) {
+        let name = auth.param_name.as_deref().unwrap_or("api_key");
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b))
+        {
+            return Err(Error::config("/auth/param_name: not the name of a cookie"));
+        }
+        // RFC 6265 4.1.1, but for what servers take all the same: a value ends at a semicolon.
+        if !auth.key.expose().bytes().all(|b| b.is_ascii_graphic() && b != b';') {
+            return Err(Error::config(
+                "/auth/key: a cookie cannot carry it: spaces, semicolons, control characters or other letters",
+            ));
+        }
+        credentials.cookie = Some((name.to_owned(), auth.key.clone()));
     }
     if in_query {
         let name = auth.param_name.as_deref().unwrap_or("api_key");

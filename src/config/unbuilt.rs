@@ -1,6 +1,6 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
-use super::auth::{Auth, KeyPlace};
+use super::auth::Auth;
 use super::endpoint::{BodyKind, EndpointKeys};
 use super::keys::ConnectorKeys;
 
@@ -48,13 +48,11 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
         Auth::Sigv4(_) => Some("auth: sigv4"),
-        Auth::ApiKey(key) if key.place == Some(KeyPlace::Cookie) => Some("auth: api_key in a cookie"),
         _ => None,
     };
     let e = endpoint;
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (connector.cookies, "cookies", Needs::All),
         (connector.rate_limit.is_some(), "rate_limit", Needs::All),
         (e.rate_limit.is_some(), "rate_limit", Needs::All),
         (!e.responses.is_empty(), "responses", Needs::All),
