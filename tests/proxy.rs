@@ -487,7 +487,7 @@ fn alone_with_a_wrong_proxy() {
     if !alone::is_alone() {
         return;
     }
-    let fault = from_environment("http://origin.invalid").err().expect("a wrong proxy was taken");
+    let fault = from_environment("http://origin.invalid").expect_err("a wrong proxy was taken");
     assert_eq!(fault.status, INVALID_CONFIG);
     assert!(fault.message.contains("https_proxy"), "{}", fault.message);
     nothing_secret(&fault.everything());
