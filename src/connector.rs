@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::Exchange;
 use crate::request::{self, Body, CallOptions, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
-use crate::transport::{Settings, Target, TlsSettings, Token, Transport};
+use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{explain, health, log, random, send};
 
 /// An API, described once. Shared between threads.
@@ -57,9 +57,18 @@ impl Connector {
 
     fn new(config: Config) -> Result<Connector> {
         let keys = &config.keys;
+        let proxy = keys.proxy.as_ref().map(|p| p.as_str());
+        let proxies = Proxies::new(proxy, &keys.no_proxy, &environment)?;
+        let redactor = auth::redactor(&config, proxies.secrets());
         let transport = Transport::new(Settings {
             tls: TlsSettings {
                 ca_file: keys.tls.ca_file.as_ref().map(Into::into),
+                identity: keys
+                    .tls
+                    .client_cert
+                    .as_ref()
+                    .zip(keys.tls.client_key.as_ref())
+                    .map(|(c, k)| (c.into(), k.into())),
                 tls13_only: keys.tls.min_version == TlsVersion::Tls13,
                 accept_invalid_certs: keys.tls.danger_accept_invalid_certs,
             },
@@ -70,12 +79,13 @@ impl Connector {
                 .iter()
                 .map(|(h, p, to)| ((h.clone(), *p), *to))
                 .collect::<HashMap<_, _>>(),
+            proxies,
         })?;
         let credentials = Credentials::new(&keys.auth)?;
         let ready =
             config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
         let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, auth::redactor(&config));
+        let exchange = Exchange::new(transport, redactor, keys.cookies);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }

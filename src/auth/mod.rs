@@ -1,6 +1,6 @@
 //! Credentials on a request.
 //!
-//! Built: `none`, `api_key` in a header or the query, `bearer`, `basic`. They never change, so they are made
+//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
 //! once, and a request copies them.
 
 use base64::Engine;
@@ -11,8 +11,8 @@ use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
 
-/// Knows every secret of a configuration.
-pub fn redactor(config: &Config) -> Redactor {
+/// Knows every secret of a configuration, and further ones.
+pub fn redactor<'s>(config: &'s Config, further: impl Iterator<Item = &'s Secret>) -> Redactor {
     // What Basic sends is the Base64 of both together.
     let pair = match &config.keys.auth {
         Auth::Basic(auth) | Auth::Digest(auth) => {
@@ -20,7 +20,9 @@ pub fn redactor(config: &Config) -> Redactor {
         }
         _ => None,
     };
-    Redactor::of(config.secrets.iter().chain(&pair).map(Secret::expose))
+    Redactor::of(
+        config.secrets.iter().chain(&pair).chain(further.map(|s| -> &Secret { s })).map(Secret::expose),
+    )
 }
 
 /// Credentials that are the same for every request.
@@ -30,6 +32,8 @@ pub struct Credentials {
     pub header: Option<(String, Secret)>,
     /// Name and value of a query parameter, not encoded.
     pub query: Option<(String, Secret)>,
+    /// Name and value of a cookie.
+    pub cookie: Option<(String, Secret)>,
 }
 
 impl Credentials {
@@ -56,12 +60,12 @@ impl Credentials {
     }
 
     fn authorization(value: String) -> Credentials {
-        Credentials { header: Some(("Authorization".into(), Secret::new(value))), query: None }
+        Credentials { header: Some(("Authorization".into(), Secret::new(value))), ..Credentials::default() }
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
-        self.header.is_none() && self.query.is_none()
+        self.header.is_none() && self.query.is_none() && self.cookie.is_none()
     }
 }
 
@@ -80,6 +84,21 @@ fn api_key(auth: &ApiKey) -> Result<Credentials> {
         header_name(name).map_err(|m| Error::config(format!("/auth/header: {m}")))?;
         visible(auth.key.expose(), "key")?;
         credentials.header = Some((name.to_owned(), auth.key.clone()));
+    }
+    if auth.place == Some(KeyPlace::Cookie) {
+        let name = auth.param_name.as_deref().unwrap_or("api_key");
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b))
+        {
+            return Err(Error::config("/auth/param_name: not the name of a cookie"));
+        }
+        // RFC 6265 4.1.1, but for what servers take all the same: a value ends at a semicolon.
+        if !auth.key.expose().bytes().all(|b| b.is_ascii_graphic() && b != b';') {
+            return Err(Error::config(
+                "/auth/key: a cookie cannot carry it: spaces, semicolons, control characters or other letters",
+            ));
+        }
+        credentials.cookie = Some((name.to_owned(), auth.key.clone()));
     }
     if in_query {
         let name = auth.param_name.as_deref().unwrap_or("api_key");
@@ -148,7 +167,7 @@ mod tests {
         let text = r#"{"base_url": "https://a.example",
             "auth": {"type": "basic", "username": "u", "password": "long-password"}}"#;
         let config = from_text(text, &|_| None).unwrap();
-        let redactor = redactor(&config);
+        let redactor = redactor(&config, std::iter::empty());
         let wire = format!("Basic {}", STANDARD.encode("u:long-password"));
         assert_eq!(redactor.redact(&wire), "Basic ***");
         assert!(!format!("{config:?} {redactor:?}").contains("long-password"));

@@ -291,7 +291,7 @@ fn build_endpoint(
         limits: keys.limits.as_ref(),
         accept_encoding: keys.accept_encoding,
     });
-    let unbuilt = unbuilt(connector, &keys, &settings);
+    let unbuilt = unbuilt(connector, &keys);
     Ok(Endpoint {
         name: name.to_owned(),
         keys,

@@ -51,10 +51,10 @@ pub struct ConnectorKeys {
     /// TLS.
     #[serde(default)]
     pub tls: Tls,
-    /// A proxy's address, `env` or `none`. Default none.
+    /// A proxy's URL (http, https, socks5), `env` or `none`. It resolves the names. Default none.
     #[serde(default)]
     pub proxy: Option<Text>,
-    /// Hosts that are reached without the proxy.
+    /// Hosts reached without the proxy: names with what is below them, addresses, networks, `*`. Ports do not count.
     #[serde(default)]
     pub no_proxy: Vec<String>,
     /// The connection pool.

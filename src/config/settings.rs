@@ -113,7 +113,7 @@ pub struct LimitKeys {
     pub max_pages_guard: Option<NonZeroU32>,
     /// What is kept of a failure's body. Default 64KiB.
     pub max_error_body: Option<Size>,
-    /// Refuse addresses of private networks? Default false.
+    /// Refuse addresses of private networks? The proxy itself is exempt. Default false.
     pub block_private_networks: Option<bool>,
 }
 

@@ -1,9 +1,8 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
-use super::auth::{Auth, KeyPlace};
+use super::auth::Auth;
 use super::endpoint::EndpointKeys;
 use super::keys::ConnectorKeys;
-use super::settings::Settings;
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +40,7 @@ impl Needs {
 }
 
 /// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
-pub(super) fn unbuilt(
-    connector: &ConnectorKeys,
-    endpoint: &EndpointKeys,
-    settings: &Settings,
-) -> Vec<(&'static str, Needs)> {
+pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec<(&'static str, Needs)> {
     let auth = match &connector.auth {
         Auth::Digest(_) => Some("auth: digest"),
         Auth::Oauth2(_) => Some("auth: oauth2"),
@@ -53,18 +48,12 @@ pub(super) fn unbuilt(
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
         Auth::Sigv4(_) => Some("auth: sigv4"),
-        Auth::ApiKey(key) if key.place == Some(KeyPlace::Cookie) => Some("auth: api_key in a cookie"),
         _ => None,
     };
-    let proxy = connector.proxy.as_ref().is_some_and(|p| !p.as_str().eq_ignore_ascii_case("none"));
     let e = endpoint;
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (proxy, "proxy", Needs::All),
-        (connector.cookies, "cookies", Needs::All),
-        (connector.tls.client_cert.is_some(), "tls.client_cert", Needs::All),
         (connector.rate_limit.is_some(), "rate_limit", Needs::All),
-        (settings.limits.block_private_networks, "limits.block_private_networks", Needs::All),
         (e.rate_limit.is_some(), "rate_limit", Needs::All),
         (!e.responses.is_empty(), "responses", Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),

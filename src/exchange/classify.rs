@@ -23,12 +23,17 @@ pub(super) fn transport_failure(failure: &Failure) -> Error {
         Fail::Truncated(_) => Kind::Truncated,
         Fail::Protocol(_) => Kind::Protocol,
         Fail::TooLarge(_) => Kind::TooLarge,
+        Fail::ProxyAuth(..) => Kind::Auth,
+        Fail::Unsupported(_) => Kind::Unsupported,
         Fail::Source(..) => Kind::File,
         Fail::Internal(_) => Kind::Internal,
     };
     let mut error = Error::new(kind, failure.fail.to_string());
     error.sent = failure.sent;
     error.errno = failure.fail.errno();
+    if let Fail::ProxyAuth(_, status) = &failure.fail {
+        error.http_status = *status;
+    }
     error
 }
 
@@ -39,13 +44,15 @@ pub(super) fn refused(head: &Head, body: &[u8], redactor: &Redactor) -> Error {
     let shorten = |text: &str| shorten(&redactor.redact(text));
     let status = head.status;
     let kind = match status {
-        401 | 403 => Kind::Auth,
+        401 | 403 | 407 => Kind::Auth,
         429 => Kind::RateLimited,
         301 | 302 | 303 | 307 | 308 => Kind::Redirect,
         _ => Kind::HttpStatus,
     };
     let mut message = format!("the server answered {status}");
-    if kind == Kind::Redirect {
+    if status == 407 {
+        message += ": the proxy demands other credentials";
+    } else if kind == Kind::Redirect {
         let to = head.get("location").map(String::from_utf8_lossy).unwrap_or(Cow::Borrowed("nowhere"));
         message += &format!(", a redirect to {}, which was not followed", shorten(&to));
     } else if let Some(title) = problem(body) {

@@ -4,6 +4,7 @@
 //! connection, and may be sent again, goes out a second time.
 
 mod classify;
+mod jar;
 mod wire;
 
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use jar::Jar;
+use url::Url;
 
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
@@ -34,6 +38,8 @@ struct Signed<'a> {
     path_and_query: PathAndQuery,
     /// All fields but Host and Content-Length.
     headers: HeaderMap,
+    /// Where cookies go and come from; None where none are kept.
+    jar_url: Option<Url>,
     /// The URL as it may be shown.
     shown_url: Arc<str>,
     limits: Limits,
@@ -45,12 +51,13 @@ struct Signed<'a> {
 pub struct Exchange {
     transport: Transport,
     redactor: Arc<Redactor>,
+    jar: Option<Jar>,
 }
 
 impl Exchange {
-    /// A pipeline over a transport; texts go through the redactor.
-    pub fn new(transport: Transport, redactor: Redactor) -> Exchange {
-        Exchange { transport, redactor: Arc::new(redactor) }
+    /// A pipeline over a transport; texts go through the redactor. `cookies`: those of the answers are kept.
+    pub fn new(transport: Transport, redactor: Redactor, cookies: bool) -> Exchange {
+        Exchange { transport, redactor: Arc::new(redactor), jar: cookies.then(Jar::default) }
     }
 
     /// The redactor of the connector's secrets.
@@ -76,6 +83,9 @@ impl Exchange {
                 return Err(self.placed(error, &signed, None));
             }
         };
+        if let (Some(jar), Some(url)) = (&self.jar, &signed.jar_url) {
+            jar.keep(&answer.head, url);
+        }
         let outcome = if prepared.is_ok(answer.head.status) {
             self.accept(answer, &signed)
         } else {
@@ -113,6 +123,13 @@ impl Exchange {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
             headers.insert(name, value);
         }
+        let jar_url = self.jar.as_ref().and_then(|_| Url::parse(&prepared.url).ok());
+        if let (Some(jar), Some(url)) = (&self.jar, &jar_url) {
+            let configured = headers.get(header::COOKIE).map(|v| v.as_bytes());
+            if let Some(cookies) = jar.join(configured, url).and_then(|c| HeaderValue::from_bytes(&c).ok()) {
+                headers.insert(header::COOKIE, cookies);
+            }
+        }
         let shown_url = prepared.redacted_url();
         let settings = &prepared.settings;
         let timeouts = &settings.timeouts;
@@ -124,6 +141,7 @@ impl Exchange {
             method: Method::from_bytes(prepared.method.as_bytes()).map_err(|_| bad("the method"))?,
             path_and_query: prepared.path_and_query().parse().map_err(|_| bad("the URL"))?,
             headers,
+            jar_url,
             shown_url: self.redactor.redact(&shown_url).into(),
             limits: Limits {
                 deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
@@ -133,6 +151,7 @@ impl Exchange {
                 read: Some(timeouts.read),
                 max_head: settings.limits.max_header as usize,
                 max_body: settings.limits.max_body,
+                block_private: settings.limits.block_private_networks,
             },
             begun,
         })
@@ -246,8 +265,8 @@ impl Exchange {
         error.message = format!("{}: {} {}: {what}", signed.endpoint, signed.method, signed.shown_url);
         if status.is_some() {
             error.sent = Sent::Yes;
+            error.http_status = status;
         }
-        error.http_status = status;
         error.endpoint = Some(signed.endpoint.into());
         error.method = Some(signed.method.as_str().into());
         error.url = Some(signed.shown_url.clone());

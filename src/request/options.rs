@@ -217,14 +217,12 @@ impl<'a> CallOptions<'a> {
     /// The first option of a fetch or send whose engine is not there yet.
     pub fn unbuilt(&self) -> Option<&'static str> {
         let k = &self.keys;
-        let private = k.limits.as_ref().is_some_and(|l| l.block_private_networks == Some(true));
         let rows = [
             (k.idempotency_key.is_some(), "idempotency_key"),
             (k.checkpoint.is_some(), "checkpoint"),
             (k.concurrency.is_some_and(|n| n.get() > 1), "concurrency"),
             (k.prefetch.is_some_and(|n| n > 0), "prefetch"),
             (k.resume.is_some(), "resume"),
-            (private, "limits.block_private_networks"),
         ];
         rows.into_iter().find(|(there, _)| *there).map(|(_, key)| key)
     }

@@ -111,6 +111,13 @@ impl Prototype {
             set(&mut headers, name.clone(), value.clone());
             secret_headers.push(name.clone());
         }
+        if let Some((name, value)) = &credentials.cookie {
+            // Beside the configured ones: all of them share one header (RFC 6265 5.4).
+            let there = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("cookie"));
+            let before = there.map(|(_, v)| format!("{}; ", v.expose())).unwrap_or_default();
+            let pair = Secret::new(format!("{before}{name}={}", value.expose()));
+            set(&mut headers, "Cookie".to_owned(), pair);
+        }
         let user_agent = match &config.keys.user_agent {
             // It may hold a secret: then it is not for every origin.
             Some(agent) if agent.is_from_env() => {

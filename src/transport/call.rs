@@ -28,6 +28,8 @@ pub struct Limits {
     pub max_head: usize,
     /// The longest body on the wire, bytes.
     pub max_body: u64,
+    /// Are addresses of private networks refused?
+    pub block_private: bool,
 }
 
 /// What a wait belongs to, and when it is over.

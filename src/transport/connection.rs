@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::head::{Scanner, parse};
+use super::proxy::Absolute;
 use super::socket::{Socket, Written};
 use super::target::Target;
 use super::tls::Tls;
@@ -32,6 +33,8 @@ pub(super) struct Connection {
     pub target: Arc<Target>,
     socket: Socket,
     tls: Option<Tls>,
+    /// The other side is a proxy that is told the whole URL.
+    absolute: Option<Absolute>,
     /// Received plain bytes that nobody has taken yet are `input[start..end]`.
     input: Vec<u8>,
     start: usize,
@@ -70,6 +73,7 @@ impl Connection {
             target,
             socket,
             tls,
+            absolute: None,
             input: Vec::new(),
             start: 0,
             end: 0,
@@ -82,8 +86,14 @@ impl Connection {
         }
     }
 
+    /// By way of a proxy that is told the whole URL, where there is one.
+    pub fn through(self, absolute: Option<Absolute>) -> Connection {
+        Connection { absolute, ..self }
+    }
+
+    /// For an https origin? TLS to a proxy does not count.
     pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+        self.target.tls
     }
 
     pub fn peer(&self) -> SocketAddr {
@@ -132,6 +142,11 @@ impl Connection {
     /// where a small body follows.
     pub fn transmit(&mut self, call: &Call, amount: usize) -> Result<bool, Fail> {
         let first = !std::mem::replace(&mut self.exchange.first_write_done, true);
+        if first && let Some(absolute) = &self.absolute {
+            // As if it had been held back: what is held leaves in front.
+            self.held = absolute.rewrite(&self.output[..amount]);
+            return if call.hold_head { Ok(true) } else { self.flush(call) };
+        }
         if first && call.hold_head {
             self.held.clear();
             self.held.extend_from_slice(&self.output[..amount]);

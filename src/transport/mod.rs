@@ -14,9 +14,14 @@ mod framing;
 mod head;
 mod hook;
 mod loan;
+mod no_proxy;
+mod pem;
 mod pool;
+mod private;
+mod proxy;
 mod resolve;
 mod socket;
+mod socks;
 mod sync;
 mod target;
 mod tls;
@@ -42,6 +47,7 @@ pub use call::Limits;
 pub use fail::{Fail, Limit};
 #[cfg(feature = "test-hooks")]
 pub use hook::panic_at;
+pub use proxy::Proxies;
 pub use target::Target;
 pub use tls::TlsSettings;
 pub use token::Token;
@@ -52,8 +58,9 @@ use connection::{Connection, Opening};
 use framing::{connection_says, framing};
 use loan::Loan;
 use pool::Pool;
+use proxy::{Proxy, Through};
 use resolve::Resolver;
-use tls::TlsClient;
+use tls::{Peer, TlsClient};
 use upload::Upload;
 
 use crate::error::{Result, Sent};
@@ -75,6 +82,8 @@ pub struct Settings {
     pub idle_age: Duration,
     /// Addresses that are not asked of the system.
     pub resolve: HashMap<(String, u16), SocketAddr>,
+    /// The way out.
+    pub proxies: Proxies,
 }
 
 /// One request, ready to be sent.
@@ -145,6 +154,7 @@ struct Shared {
     pool: Pool<Arc<Target>, Box<Connection>>,
     resolver: Resolver,
     tls: TlsClient,
+    proxies: Proxies,
 }
 
 thread_local! {
@@ -153,12 +163,13 @@ thread_local! {
 }
 
 impl Transport {
-    /// A transport; of the files it names, it reads the CA file.
+    /// A transport; of the files it names, it reads the PEM files.
     pub fn new(settings: Settings) -> Result<Transport> {
         let shared = Arc::new(Shared {
             pool: Pool::new(settings.max_idle_per_host, settings.idle_age),
             resolver: Resolver::new(settings.resolve, resolve::ask_system),
             tls: TlsClient::new(settings.tls)?,
+            proxies: settings.proxies,
         });
         // Whatever ureq would do of itself is off: it only writes the request.
         let config = Agent::config_builder()
@@ -294,38 +305,69 @@ impl Shared {
     /// A connection for the call: an idle one that is alive, or a new one.
     fn acquire(&self, call: &Call) -> Result<Box<Connection>, Fail> {
         call.check_cancelled()?;
+        let proxy = self.proxies.route(&call.target);
+        if let Some(proxy) = proxy {
+            proxy.can_reach(&call.target)?;
+            // What it resolves itself, only it knows; what needs no name server, we do.
+            if call.limits.block_private {
+                private::literal(&call.target.host)?;
+            }
+        }
+        // The operator has chosen the proxy: wherever it is, it is no one's trick.
+        let public_only = call.limits.block_private && proxy.is_none();
         if !call.fresh {
             let fits = |t: &Arc<Target>| Arc::ptr_eq(t, &call.target) || t.is_same(&call.target);
             while let Some(mut connection) = self.pool.take(Instant::now(), fork::generation(), fits) {
-                if connection.is_usable() {
+                // One that was opened by a call which may reach private addresses is not for one that may not.
+                let may = !public_only || private::permitted(connection.peer().ip()).is_ok();
+                if may && connection.is_usable() {
                     connection.begin(call, true);
                     call.check_cancelled()?;
                     return Ok(connection);
                 }
             }
         }
-        let mut connection = Box::new(self.open(call)?);
+        let mut connection = Box::new(self.open(call, proxy, public_only)?);
         connection.begin(call, false);
         Ok(connection)
     }
 
-    fn open(&self, call: &Call) -> Result<Connection, Fail> {
+    fn open(&self, call: &Call, proxy: Option<&Proxy>, public_only: bool) -> Result<Connection, Fail> {
         let patience = call.connecting();
+        let target = &call.target;
+        let blame = |fail| match proxy {
+            Some(proxy) => proxy.blame(fail),
+            None => fail,
+        };
+        let (host, port) = proxy.map_or((&*target.host, target.port), |p| (&p.host, p.port));
         let begun = Instant::now();
-        let addresses = self.resolver.resolve(call, patience, &call.target)?;
+        let mut addresses = self.resolver.resolve(call, patience, host, port).map_err(blame)?;
+        if public_only {
+            private::permit(&mut addresses)?;
+        }
         let resolved = Instant::now();
-        let mut socket = dial::dial(call, patience, &addresses)?;
+        let mut socket = dial::dial(call, patience, &addresses).map_err(blame)?;
+        let through = match proxy {
+            Some(proxy) => proxy.pass(call, patience, &mut socket, &self.tls).map_err(blame)?,
+            None => Through::default(),
+        };
         let connected = Instant::now();
         let mut opening = Opening { dns: Some(resolved - begun), connect: connected - resolved, tls: None };
-        let tls = if call.target.tls {
-            let mut tls = self.tls.start(&call.target.host)?;
-            tls.handshake(&mut socket, call, patience)?;
+        let tls = if target.tls {
+            let mut tls = self.tls.start(&target.host, Peer::Origin)?;
+            tls.handshake(&mut socket, call, patience).map_err(|fail| match proxy {
+                // Whoever speaks there, it is not the server that the tunnel is to lead to.
+                Some(proxy) if tls.is_foreign() => {
+                    proxy.blame(Fail::Connect("what came through its tunnel is not TLS".into(), None))
+                }
+                _ => fail,
+            })?;
             opening.tls = Some(connected.elapsed());
             Some(tls)
         } else {
-            None
+            through.tls
         };
-        Ok(Connection::new(call.target.clone(), socket, tls, opening))
+        Ok(Connection::new(target.clone(), socket, tls, opening).through(through.absolute))
     }
 
     fn put(&self, connection: Box<Connection>) {

@@ -13,7 +13,6 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::socket::Socket;
-use super::target::Target;
 
 /// How long an answer is used again. Failures are not remembered.
 const KEEP: Duration = Duration::from_secs(30);
@@ -44,11 +43,16 @@ impl Resolver {
         Resolver { fixed, look_up, cache: Mutex::default() }
     }
 
-    pub fn resolve(&self, call: &Call, patience: Patience, target: &Target) -> Result<Vec<SocketAddr>, Fail> {
-        let host = &*target.host;
-        let with_port = |a: &IpAddr| SocketAddr::new(*a, target.port);
+    pub fn resolve(
+        &self,
+        call: &Call,
+        patience: Patience,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Fail> {
+        let with_port = |a: &IpAddr| SocketAddr::new(*a, port);
         if !self.fixed.is_empty()
-            && let Some(address) = self.fixed.get(&(host.to_string(), target.port))
+            && let Some(address) = self.fixed.get(&(host.to_string(), port))
         {
             return Ok(vec![*address]);
         }
@@ -111,13 +115,13 @@ mod tests {
 
     use parking_lot::MutexGuard;
 
-    use super::super::call::{Limits, tests::call, tests::target};
+    use super::super::call::{Limits, tests::call};
     use super::super::fail::Limit;
     use super::super::token::Token;
     use super::*;
 
     fn resolve(resolver: &Resolver, call: &Call, host: &str) -> Result<Vec<SocketAddr>, Fail> {
-        resolver.resolve(call, call.connecting(), &target(&format!("http://{host}:81")))
+        resolver.resolve(call, call.connecting(), host.trim_matches(['[', ']']), 81)
     }
 
     /// Held by a test for as long as the resolver below is to be silent.

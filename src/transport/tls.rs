@@ -1,31 +1,34 @@
 //! TLS: the client configuration, and a session on top of a socket.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use rustls_native_certs::ErrorKind;
 
 use super::call::{Call, Patience};
 use super::fail::Fail;
+use super::pem;
 use super::socket::{Socket, Written};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How TLS connections are made.
 #[derive(Clone, Debug, Default)]
 pub struct TlsSettings {
     /// Further certificate authorities, a PEM file.
     pub ca_file: Option<PathBuf>,
+    /// The client's own certificate chain and key, PEM files both.
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// Only TLS 1.3?
     pub tls13_only: bool,
     /// Accept every certificate: no protection against anybody on the way.
@@ -37,39 +40,57 @@ pub struct TlsSettings {
 pub(super) struct TlsClient {
     settings: TlsSettings,
     extra: Vec<CertificateDer<'static>>,
+    identity: Option<Arc<CertifiedKey>>,
     config: OnceCell<Arc<ClientConfig>>,
+    /// For a proxy, which is shown no certificate of the client: that is a credential, and the origin's.
+    bare: OnceCell<Arc<ClientConfig>>,
+}
+
+/// Who the other side of a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// The server that the request is for.
+    Origin,
+    /// A proxy on the way.
+    Proxy,
 }
 
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsClient {
-    /// Reads the CA file; no other I/O.
+    /// Reads the PEM files; no other I/O.
     pub fn new(settings: TlsSettings) -> Result<TlsClient> {
-        let extra = settings.ca_file.as_deref().map(read_ca_file).transpose()?.unwrap_or_default();
-        Ok(TlsClient { settings, extra, config: OnceCell::new() })
+        let extra = settings.ca_file.as_deref().map(pem::authorities).transpose()?.unwrap_or_default();
+        let identity =
+            settings.identity.as_ref().map(|(chain, key)| pem::identity(chain, key)).transpose()?;
+        Ok(TlsClient { settings, extra, identity, config: OnceCell::new(), bare: OnceCell::new() })
     }
 
-    pub fn start(&self, host: &str) -> Result<Tls, Fail> {
-        let config = self.config.get_or_try_init(|| self.build())?;
+    pub fn start(&self, host: &str, peer: Peer) -> Result<Tls, Fail> {
+        let config = match peer {
+            Peer::Origin => self.config.get_or_try_init(|| self.build(self.identity.clone()))?,
+            Peer::Proxy => self.bare.get_or_try_init(|| self.build(None))?,
+        };
         let name = ServerName::try_from(host.to_string())
             .map_err(|_| Fail::Tls(format!("`{host}` is not a host name that a certificate can have")))?;
         let session = ClientConnection::new(config.clone(), name).map_err(tls)?;
-        Ok(Tls { session, cipher: Vec::new(), start: 0, end: 0 })
+        Ok(Tls { session, cipher: Vec::new(), start: 0, end: 0, foreign: false })
     }
 
-    fn build(&self) -> Result<Arc<ClientConfig>, Fail> {
+    fn build(&self, identity: Option<Arc<CertifiedKey>>) -> Result<Arc<ClientConfig>, Fail> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = if self.settings.tls13_only { &VERSIONS[..1] } else { VERSIONS };
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .map_err(tls)?;
-        let mut config = if self.settings.accept_invalid_certs {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-                .with_no_client_auth()
+        let builder = if self.settings.accept_invalid_certs {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
         } else {
-            builder.with_root_certificates(self.roots()?).with_no_client_auth()
+            builder.with_root_certificates(self.roots()?)
+        };
+        let mut config = match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
+            None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
@@ -118,22 +139,6 @@ fn passing(error: &rustls_native_certs::Error) -> Option<Errno> {
     Errno::from_io_error(inner).filter(|errno| lacks.contains(errno))
 }
 
-fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let bad = |why: String| Error::config(format!("/tls/ca_file: {}: {why}", path.display()));
-    let text = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| bad(format!("not a PEM file of certificates: {e}")))?;
-    if certificates.is_empty() {
-        return Err(bad("no certificate in it".into()));
-    }
-    let mut probe = RootCertStore::empty();
-    for certificate in &certificates {
-        probe.add(certificate.clone()).map_err(|e| bad(e.to_string()))?;
-    }
-    Ok(certificates)
-}
-
 fn tls(error: impl std::fmt::Display) -> Fail {
     Fail::Tls(error.to_string())
 }
@@ -145,6 +150,9 @@ fn broken(error: rustls::Error) -> Fail {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             Fail::Tls("the server does not speak TLS here; is it plain http on this port?".into())
         }
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Fail::Tls(
+            "the server demands a certificate of the client (tls.client_cert and tls.client_key)".into(),
+        ),
         error => tls(error),
     }
 }
@@ -198,6 +206,8 @@ pub(super) struct Tls {
     cipher: Vec<u8>,
     start: usize,
     end: usize,
+    /// Did the other side begin with something that is not TLS?
+    foreign: bool,
 }
 
 impl Tls {
@@ -228,6 +238,11 @@ impl Tls {
                 return Err(fail);
             }
         }
+    }
+
+    /// Did the other side send something that is not TLS?
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Plain bytes; waits for the first. `Ok(0)`: the peer said that it is done.
@@ -320,7 +335,11 @@ impl Tls {
     fn feed(&mut self) -> Result<(), Fail> {
         let mut bytes = &self.cipher[self.start..self.end];
         self.start += self.session.read_tls(&mut bytes).map_err(tls)?;
-        self.session.process_new_packets().map_err(broken)?;
+        self.session.process_new_packets().map_err(|error| {
+            self.foreign |=
+                matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
+            broken(error)
+        })?;
         Ok(())
     }
 
