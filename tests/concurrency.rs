@@ -232,8 +232,8 @@ impl Host {
     /// The host outlives its callbacks.
     unsafe fn listen(&self) {
         let user_data = std::ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the caller's promise.
-        unsafe { apl_log_set(5, Some(on_log), user_data, Some(on_drop)) };
+        // SAFETY: the caller's promise. At DEBUG: one line a call.
+        unsafe { apl_log_set(4, Some(on_log), user_data, Some(on_drop)) };
     }
 }
 
