@@ -424,7 +424,7 @@ fn alone_a_hundred_failures() {
         let _ = stream.read(&mut [0; 64]);
         rst(stream);
     });
-    let quick = json!({"timeout": 0.005});
+    let quick = json!({"timeout": 0.05});
     let failing = [
         (CONNECT, 100, Client::new(&format!("http://{}", refused_address()))),
         // Fewer: it may take the system's resolver a while to know.
