@@ -156,6 +156,31 @@ fn a_server_that_demands_a_client_certificate_and_gets_none_or_another_is_a_tls_
 }
 
 #[test]
+fn a_client_certificate_is_for_the_origin_and_no_proxy_is_shown_it() {
+    let (ca, folder) = (Ca::new(), Folder::new());
+    let ca_file = folder.write("ca.pem", ca.pem());
+    let leaf = ca.identity(Leaf::Good);
+    let certificate = folder.write("leaf.pem", &leaf.certificate_pem);
+    let key = folder.write("leaf.key", &leaf.key_pem);
+    for version in BOTH {
+        // It asks for a certificate and would take this one: as an origin it is shown it, as a proxy it is not.
+        let server = demanding(&ca, &[ca.pem()], version);
+        let tls = json!({"ca_file": ca_file, "client_cert": certificate, "client_key": key});
+        let through = |base: &str, proxy: &str| {
+            let config = json!({
+                "base_url": base, "proxy": proxy, "retry_count": 1, "tls": tls,
+                "endpoints": {"get": {"path": "/x"}},
+            });
+            Api::new(&config.to_string()).unwrap().fetch("get", None, None)
+        };
+        let fault = through("http://origin.invalid", &server.url()).expect_err("the proxy was shown it");
+        assert_eq!(fault.status, TLS, "{version:?}: {}", fault.message);
+        assert_eq!(server.server.requests().len(), 0);
+        through(&server.url(), "none").unwrap();
+    }
+}
+
+#[test]
 fn a_client_certificate_or_key_that_cannot_be_used_is_refused_by_name_when_the_connector_is_made() {
     let (ca, folder) = (Ca::new(), Folder::new());
     let (one, two) = (ca.identity(Leaf::Good), ca.identity(Leaf::Good));

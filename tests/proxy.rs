@@ -12,8 +12,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use api::{
-    AUTH, Answer, Api, CANCELLED, CONNECT, Cancel, DNS, Fault, INVALID_CONFIG, TIMEOUT, TLS, UNSUPPORTED,
-    log_lines,
+    AUTH, Answer, Api, CANCELLED, CONNECT, Cancel, DNS, Fault, HTTP_STATUS, INVALID_CONFIG, TIMEOUT, TLS,
+    UNSUPPORTED, log_lines,
 };
 use serde_json::{Value, json};
 use support::tls::{Ca, Leaf, TlsServer};
@@ -175,6 +175,21 @@ fn a_407_is_an_auth_error_that_names_the_proxy() {
     assert_eq!((fault.http_status, fault.category.as_str()), (407, "AUTH"));
     assert_eq!((&fault.json["sent"], fault.retryable), (&json!("no"), false));
     assert_eq!(proxy.requests().len(), 1);
+}
+
+#[test]
+fn credentials_that_a_proxy_says_back_are_in_no_message_json_or_log() {
+    let said = format!("{BASIC} {PASSWORD} {ENCODED}");
+    let body = json!({"title": said}).to_string();
+    let answer = response("502 Bad Gateway", "Content-Type: application/problem+json\r\n", body);
+    let proxy = Server::start(answering(move |_| answer.clone()));
+    let client = Client::new(&format!("http://{ORIGIN}"), &with_login(&proxy), json!({}));
+    let (outcome, log) = log_lines(|| client.api.fetch("get", None, None));
+    let fault = outcome.expect_err("a 502 is a failure");
+    assert_eq!((fault.status, fault.http_status), (HTTP_STATUS, 502));
+    assert!(fault.message.contains("***"), "{}", fault.message);
+    // The answer's own bytes are the caller's; what the library says is not.
+    nothing_secret(&format!("{} {} {}", fault.message, fault.json, log.join("\n")));
 }
 
 // ---- https -------------------------------------------------------------------------------------------------

@@ -50,12 +50,6 @@ impl Fault {
         let token = |t: &String| format!("/{}", t.replace('~', "~0").replace('/', "~1"));
         self.path.iter().rev().map(token).collect()
     }
-
-    /// Replaces the message, keeping the place.
-    pub fn with_message(mut self, message: impl Into<String>) -> Fault {
-        self.message = message.into();
-        self
-    }
 }
 
 impl fmt::Display for Fault {

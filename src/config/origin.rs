@@ -39,11 +39,6 @@ impl Origin {
     pub fn port(&self) -> u16 {
         self.port
     }
-
-    /// Does it name this very machine, so that plain http gives nothing away?
-    pub fn is_loopback(&self) -> bool {
-        matches!(self.host.as_str(), "localhost" | "[::1]") || self.host.starts_with("127.")
-    }
 }
 
 impl fmt::Display for Origin {

@@ -1,7 +1,8 @@
 //! The grammar of JSON (RFC 8259), checked in one pass that builds nothing.
 //!
-//! Written here because it is on the path of every answer: a parser that is told to ignore what it reads takes
-//! about seven times as many instructions a byte, and knows no limit of depth.
+//! Written here because it is on the path of every answer: serde_json, told to ignore what it reads, knows no limit
+//! of depth, and with a second pass for that takes twice the instructions (34 a byte against 17, on a list of small
+//! objects).
 
 /// Arrays and objects within each other.
 pub const MAX_DEPTH: usize = 128;
