@@ -218,11 +218,16 @@ fn the_deadline_is_the_whole_lists() {
             if request.body == b"2" {
                 return support::finish(stream, support::Close::Keep);
             }
+            // It takes most of the list's time.
+            if request.body == b"1" {
+                std::thread::sleep(Duration::from_millis(1500));
+            }
             let _ = stream.write_all(&ok_json(&request.body));
         }
     });
     let begun = Instant::now();
-    let fault = api(&server).send("post", "[1,2,3,4]", r#"{"deadline": 0.4}"#).unwrap_err();
+    let fault = api(&server).send("post", "[1,2,3,4]", r#"{"deadline": 2}"#).unwrap_err();
+    // With a deadline for each, the second one alone would have lasted until 3.5 s.
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_fault(&fault, TIMEOUT, "3 of 4 items failed, the first is item 1: ");
     assert_eq!(server.requests().len(), 2);
@@ -233,7 +238,7 @@ fn the_deadline_is_the_whole_lists() {
     );
     assert!(items[3]["error"]["message"].as_str().unwrap().contains("the call's deadline was over"));
     // An attempt's own limit is no end of the list.
-    let fault = api(&server).send("post", "[1,2,3]", r#"{"timeout": {"head": 0.2}}"#).unwrap_err();
+    let fault = api(&server).send("post", "[5,2,6]", r#"{"timeout": {"head": 0.2}}"#).unwrap_err();
     assert_fault(&fault, TIMEOUT, "1 of 3 items failed, the first is item 1: ");
 }
 
