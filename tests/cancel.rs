@@ -284,9 +284,10 @@ fn under_tls() {
                 "/head" => b"",
                 _ => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[1, 2",
             };
+            // First: whoever has read the answer finds its request counted.
+            counter.fetch_add(1, SeqCst);
             stream.write_all(part).unwrap();
             stream.flush().unwrap();
-            counter.fetch_add(1, SeqCst);
             if request.target() != "/ok" {
                 break;
             }
