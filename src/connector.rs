@@ -9,11 +9,15 @@ use crate::auth::{self, Credentials};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
 use crate::error::{Error, Kind, Result, Sent};
-use crate::exchange::Exchange;
-use crate::request::{self, Body, CallOptions, Prepared, Prototype, items};
+use crate::exchange::limit::Limiter;
+use crate::exchange::{Exchange, OnRequest, Policy};
+use crate::hooks::HooksCell;
+use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{explain, health, log, random, send};
+
+const GENERATE: Generate = Generate { boundary: random::boundary, key: random::key };
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -23,24 +27,35 @@ pub struct Connector {
     ready: Vec<Ready>,
     health: Ready,
     exchange: Exchange,
+    hooks: HooksCell,
 }
 
 /// An endpoint with everything that its requests have in common made once.
 #[derive(Debug)]
 struct Ready {
     prototype: Prototype,
-    target: Arc<Target>,
+    policy: Policy,
     reading: Reading,
 }
 
 impl Ready {
-    fn new(config: &Config, endpoint: &Endpoint, credentials: &Credentials) -> Result<Ready> {
+    /// `limit`: the connector's own.
+    fn new(
+        config: &Config,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limit: Option<&Arc<Limiter>>,
+    ) -> Result<Ready> {
         let origin = endpoint.target.absolute.as_ref().unwrap_or(&config.base.origin);
-        Ok(Ready {
-            prototype: Prototype::new(config, endpoint, credentials, random::boundary)?,
+        let own = endpoint.keys.rate_limit.as_ref().and_then(Limiter::new).map(Arc::new);
+        let policy = Policy {
+            endpoint: endpoint.name.clone(),
             target: Arc::new(Target::of(origin)?),
-            reading: Reading::new(endpoint),
-        })
+            rules: endpoint.rules.clone(),
+            limits: own.into_iter().chain(limit.cloned()).collect(),
+        };
+        let prototype = Prototype::new(config, endpoint, credentials, GENERATE)?;
+        Ok(Ready { prototype, policy, reading: Reading::new(endpoint) })
     }
 }
 
@@ -82,14 +97,21 @@ impl Connector {
             proxies,
         })?;
         let credentials = Credentials::new(&keys.auth)?;
-        let ready =
-            config.endpoints.iter().map(|e| Ready::new(&config, e, &credentials)).collect::<Result<_>>()?;
-        let health = Ready::new(&config, &config.health, &credentials)?;
-        let exchange = Exchange::new(transport, redactor, keys.cookies);
+        let limit = keys.rate_limit.as_ref().and_then(Limiter::new).map(Arc::new);
+        let make = |e: &Endpoint| Ready::new(&config, e, &credentials, limit.as_ref());
+        let ready = config.endpoints.iter().map(make).collect::<Result<_>>()?;
+        let mut health = make(&config.health)?;
+        health.policy.endpoint = "health".into();
+        let exchange = Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }
-        Ok(Connector { config, ready, health, exchange })
+        Ok(Connector { config, ready, health, exchange, hooks: HooksCell::new() })
+    }
+
+    /// Sets who signs each request to the configured origins; BUSY after the first call.
+    pub fn on_request(&self, on_request: OnRequest) -> Result<()> {
+        self.hooks.set("on_request", |hooks| hooks.on_request.replace(on_request))
     }
 
     /// Asks the API for its health. OK whenever a verdict was reached.
@@ -99,7 +121,8 @@ impl Connector {
         let options = CallOptions::default();
         let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
         prepared.deadline = Some(config.keys.health.timeout());
-        let outcome = self.exchange.perform("health", &self.health.target, &prepared, cancel);
+        let on_request = self.hooks.fix().on_request.as_ref();
+        let outcome = self.exchange.perform(&self.health.policy, &prepared, cancel, on_request);
         let base_url = self.exchange.redactor().redact(config.keys.base_url.as_str());
         Ok(health::verdict(&base_url, &config.keys.health, outcome))
     }
@@ -119,7 +142,7 @@ impl Connector {
             checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
-        let response = self.perform(ready, endpoint, &prepared, cancel)?;
+        let response = self.perform(ready, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -153,8 +176,9 @@ impl Connector {
             let prepared = ready.prototype.prepare(None, &options, Body::Send(first.get()))?;
             limits.max_result = prepared.settings.limits.max_result;
         }
-        send::list(&endpoint.name, &items, limits, |item, left| {
+        send::list(&endpoint.name, &items, limits, |index, item, left| {
             let mut prepared = ready.prototype.prepare(None, &options, Body::Send(item))?;
+            prepared.key_item(index);
             prepared.deadline = left;
             self.send_one(ready, endpoint, &prepared, cancel)
         })
@@ -167,7 +191,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<(String, Response)> {
-        let response = self.perform(ready, endpoint, prepared, cancel)?;
+        let response = self.perform(ready, prepared, cancel)?;
         ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, prepared, *u))
     }
 
@@ -185,7 +209,7 @@ impl Connector {
                 let (ready, endpoint) = self.ready(name)?;
                 let options = CallOptions::parse(options)?;
                 let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
-                let shown = self.exchange.show(name, &ready.target, &prepared)?;
+                let shown = self.exchange.show(&ready.policy, &prepared)?;
                 let unbuilt = endpoint.supports(Call::Fetch).err().or_else(|| {
                     options.unbuilt().map(|key| Error::unsupported(format!("the option {key:?}")))
                 });
@@ -209,7 +233,7 @@ impl Connector {
         let (ready, endpoint) = self.endpoint(endpoint, Call::SendBytes)?;
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
-        let response = self.perform(ready, endpoint, &prepared, cancel)?;
+        let response = self.perform(ready, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -239,11 +263,11 @@ impl Connector {
     fn perform(
         &self,
         ready: &Ready,
-        endpoint: &Endpoint,
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let mut response = self.exchange.perform(&endpoint.name, &ready.target, prepared, cancel)?;
+        let on_request = self.hooks.fix().on_request.as_ref();
+        let mut response = self.exchange.perform(&ready.policy, prepared, cancel, on_request)?;
         if !self.config.warnings.is_empty() {
             let redactor = self.exchange.redactor();
             response

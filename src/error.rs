@@ -136,6 +136,8 @@ pub struct Detail {
     pub page: Option<u64>,
     /// The item of a sent list that failed, from 0.
     pub item: Option<usize>,
+    /// Where somebody knows better than the kind of the error whether it passes by itself.
+    pub transient: Option<bool>,
     /// True where a part of the call was done, so that the whole of it must not be repeated.
     pub partly_done: bool,
     /// Every attempt so far.
@@ -166,6 +168,7 @@ impl Error {
             url: None,
             method: None,
             repeatable: false,
+            transient: None,
             page: None,
             item: None,
             partly_done: false,
@@ -235,15 +238,20 @@ impl Error {
         if d.partly_done {
             return false;
         }
-        let transient = match d.kind {
+        // The server has said that it did nothing yet.
+        let undone = d.kind == Kind::RateLimited
+            || (d.kind == Kind::HttpStatus && d.http_status == Some(503) && d.retry_after.is_some());
+        undone || (self.is_transient() && (d.sent == Sent::No || d.repeatable))
+    }
+
+    /// Is it a failure that may pass by itself?
+    pub fn is_transient(&self) -> bool {
+        let d = &self.0;
+        d.transient.unwrap_or(match d.kind {
             Kind::Dns | Kind::Connect | Kind::Timeout | Kind::Io | Kind::Truncated | Kind::Busy => true,
-            // The server has said that it did nothing yet.
-            Kind::RateLimited => return true,
-            Kind::HttpStatus if d.http_status == Some(503) && d.retry_after.is_some() => return true,
             Kind::HttpStatus => matches!(d.http_status, Some(408 | 425 | 429 | 500 | 502 | 503 | 504)),
             _ => false,
-        };
-        transient && (d.sent == Sent::No || d.repeatable)
+        })
     }
 
     /// The error as the JSON text of `apl_error_json`: the reference's fields and ours.

@@ -28,6 +28,7 @@ pub mod exchange;
 pub mod explain;
 pub mod ffi;
 pub mod health;
+mod hooks;
 pub mod log;
 mod percent;
 mod quota;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -14,6 +15,19 @@ const SHORTEST: usize = 6;
 
 /// What stands in a secret's place.
 pub const HIDDEN: &str = "***";
+
+/// A text without the secrets whose places are known. A redactor still has to look at it.
+pub fn hide(text: &str, places: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for place in places {
+        out.push_str(&text[from..place.start]);
+        out.push_str(HIDDEN);
+        from = place.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
 
 /// Finds secrets in texts.
 #[derive(Clone, Default)]
@@ -45,6 +59,11 @@ impl Redactor {
         let base64 = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|e| e.encode(value));
         let forms = [value.to_owned(), encoded, lower, json].into_iter().chain(base64);
         self.needles.extend(forms.filter(|f| f.len() >= SHORTEST).map(Zeroizing::new));
+    }
+
+    /// Is there one of them in the text?
+    pub fn finds(&self, text: &str) -> bool {
+        self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
 
     /// The text without secrets.

@@ -135,6 +135,8 @@ pub struct Meta {
     pub length_known: bool,
     /// Every attempt.
     pub attempts: Vec<Attempt>,
+    /// The redirects that were followed: where each led, redacted.
+    pub redirects: Vec<Arc<str>>,
     /// Milliseconds.
     pub timings: Timings,
     /// The peer's address.
@@ -222,6 +224,8 @@ impl Response {
             remote_addr: Option<String>,
             #[serde(skip_serializing_if = "Option::is_none")]
             reused: Option<bool>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            redirects: &'a [Arc<str>],
             #[serde(skip_serializing_if = "Option::is_none")]
             rate_limit: Option<Quota>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,6 +243,7 @@ impl Response {
             timings: answered.then_some(&self.meta.timings),
             remote_addr: self.meta.remote_addr.map(|a| a.to_string()),
             reused: answered.then_some(self.meta.reused),
+            redirects: &self.meta.redirects,
             rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
             items: self.meta.items,
             warnings: &self.meta.warnings,

@@ -66,7 +66,7 @@ pub fn list(
     endpoint: &str,
     items: &[&RawValue],
     limits: Limits<'_>,
-    mut one: impl FnMut(&str, Option<Duration>) -> Result<(String, Response)>,
+    mut one: impl FnMut(usize, &str, Option<Duration>) -> Result<(String, Response)>,
 ) -> Result<Response> {
     let end = limits.deadline.and_then(|d| Instant::now().checked_add(d));
     let mut ledger = Ledger::default();
@@ -77,7 +77,7 @@ pub fn list(
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let outcome = match stop(limits, left, ledger.results.len()) {
             Some((kind, why)) => Err(unsent(endpoint, index, kind, why)),
-            None => one(item.get(), left),
+            None => one(index, item.get(), left),
         };
         match outcome {
             Ok((result, response)) => {

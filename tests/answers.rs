@@ -322,11 +322,12 @@ fn status(status: &str, headers: &str, body: &str) -> Fault {
 }
 
 #[test]
-fn a_redirect_is_reported_with_its_answer_and_not_followed() {
+fn a_redirect_that_is_not_followed_is_reported_with_its_answer() {
     for code in [301, 302, 303, 307, 308] {
-        let bench = Bench::new(
+        let bench = Bench::with(
             [response(&format!("{code} Moved"), "Location: /good\r\nX-A: 1\r\n", "moved")],
             Close::Keep,
+            &json!({"redirects": {"follow": false}}),
         );
         // One request, says the bench.
         let fault = bench.fault();

@@ -54,7 +54,7 @@ fn a_hundred_of_each_fault_cost_no_descriptor_no_memory_and_no_secret() {
         ("bomb", response("200 OK", "Content-Encoding: gzip\r\n", bomb), Close::Keep, api::TOO_LARGE),
         ("not JSON", response("200 OK", "", "<html>"), Close::Keep, api::DECODE),
         ("refused", response("500 Oops", "", "oops"), Close::Keep, api::HTTP_STATUS),
-        ("redirect", response("302 Found", "Location: /x\r\n", ""), Close::Keep, api::REDIRECT),
+        ("redirect", response("302 Found", "Location: file:///x\r\n", ""), Close::Keep, api::REDIRECT),
     ];
     let before = peak();
     let ((), lines) = api::log_lines(|| {

@@ -334,7 +334,8 @@ typedef void (*apl_drop_fn)(void *user_data);
  * Signs a request, after its bytes are final and before each attempt.
  *
  * It runs on the thread inside the call, on several threads at once where several calls run, and never
- * while a lock is held. It must not throw or unwind.
+ * while a lock is held. It must not throw or unwind. Calls of other connectors, and of the same one, are
+ * allowed in it.
  *
  * @param request  valid until the callback returns
  * @param user_data  what was handed over with the callback
@@ -480,9 +481,10 @@ apl_status apl_connector_on_token(struct apl_connector *connector,
 /**
  * Sets who signs the requests of this connector: each attempt, after its bytes are final.
  *
- * It is set before the first call, and never sees a request to another origin. Not built yet:
- * APL_STATUS_UNSUPPORTED. One thread at a time.
+ * It is set before the first call, and never sees a request to another origin; one that was set before is
+ * replaced. One thread at a time.
  *
+ * @param on_request  may read the request and set headers and query parameters, which are shown nowhere
  * @param user_data  handed to on_request and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -870,7 +872,7 @@ const char *apl_request_method(const struct apl_request *request);
 const char *apl_request_url(const struct apl_request *request);
 
 /**
- * The value of a header of a request.
+ * The value of a header of a request; also of Host, and of Content-Length where the body lies in memory.
  *
  * @param name  upper and lower case do not matter
  * @return borrowed until the callback returns; NULL if there is no such header, or an argument is NULL
@@ -892,8 +894,10 @@ const uint8_t *apl_request_body(const struct apl_request *request,
 /**
  * Sets a header of a request; one of that name is replaced.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED.
+ * Its value is shown in no log. Those that frame the message, as Content-Length, cannot be set.
  *
+ * @param name  the header's name
+ * @param value  without line breaks
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @since 0.1.0
  */
@@ -905,8 +909,10 @@ apl_status apl_request_set_header(struct apl_request *request,
 /**
  * Sets a query parameter of a request; one of that name is replaced.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED.
+ * Its value is shown in no log.
  *
+ * @param name  not encoded
+ * @param value  not encoded
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @since 0.1.0
  */

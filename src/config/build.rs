@@ -9,8 +9,9 @@ use super::fault::Fault;
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
 use super::origin::{Allowed, Origin};
+use super::rules::Rules;
 use super::secret::{Secret, Text};
-use super::settings::{Overrides, Settings};
+use super::settings::{Overrides, RedirectKeys, Settings};
 use super::unbuilt::{Call, Needs, unbuilt};
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
@@ -62,6 +63,8 @@ pub struct Endpoint {
     pub response_schema: Option<Schema>,
     /// What is sent must be.
     pub request_schema: Option<Schema>,
+    /// What its answers mean.
+    pub rules: Rules,
     unbuilt: Vec<(&'static str, Needs)>,
 }
 
@@ -205,6 +208,9 @@ pub(super) fn build(
         path: Some(keys.health.path.clone().unwrap_or_else(|| Text::new("/"))),
         // Whatever comes is fine: only the status counts.
         decode: Decode::Bytes,
+        // One answer is the verdict, and a redirect is one.
+        retry_count: Some(1),
+        redirects: Some(RedirectKeys { follow: Some(false), max: None }),
         ..EndpointKeys::default()
     };
     let health = build_endpoint("", health, &keys, &allowed, &settings, &mut secrets)
@@ -278,6 +284,10 @@ fn build_endpoint(
     };
     let response_schema = schema("response_schema", &keys.response_schema)?;
     let request_schema = schema("request_schema", &keys.request_schema)?;
+    let rules = Rules::new(&keys.responses).map_err(|(mut place, message)| {
+        place.insert(0, "responses".into());
+        (place, message)
+    })?;
     let clamp = keys.sse.as_ref().and_then(|s| s.reconnect_clamp);
     if clamp.is_some_and(|(low, high)| low.0 > high.0) {
         return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
@@ -301,6 +311,7 @@ fn build_endpoint(
         response_path,
         response_schema,
         request_schema,
+        rules,
         unbuilt,
     })
 }

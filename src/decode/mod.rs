@@ -16,3 +16,4 @@ pub use ndjson::lines_to_array;
 pub use path::{Found, Missing, Path};
 pub use schema::{Misfit, Schema};
 pub use text::decode_text;
+pub use value::tolerant_value;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::config::endpoint::Then;
 use crate::error::{Error, Kind, Sent};
 use crate::redact::Redactor;
 use crate::response::Head;
@@ -13,12 +14,24 @@ use crate::transport::{Fail, Failure};
 
 /// A transport's failure as an error; the caller adds where it happened.
 pub(super) fn transport_failure(failure: &Failure) -> Error {
-    let kind = match &failure.fail {
+    let mut error = Error::new(kind(&failure.fail), failure.fail.to_string());
+    error.sent = failure.sent;
+    error.errno = failure.fail.errno();
+    error.transient = failure.fail.is_transient();
+    if let Fail::ProxyAuth(_, status) = &failure.fail {
+        error.http_status = *status;
+    }
+    error
+}
+
+/// The kind of error that a transport's failure is.
+pub(super) fn kind(fail: &Fail) -> Kind {
+    match fail {
         Fail::Cancelled => Kind::Cancelled,
         Fail::Timeout(_) => Kind::Timeout,
         Fail::Resolve(_) => Kind::Dns,
-        Fail::Connect(..) => Kind::Connect,
-        Fail::Tls(_) => Kind::Tls,
+        Fail::Connect(..) | Fail::Blocked(_) => Kind::Connect,
+        Fail::Tls(_) | Fail::HandshakeCut(_) => Kind::Tls,
         Fail::Closed | Fail::Socket(_) | Fail::System(..) => Kind::Io,
         Fail::Truncated(_) => Kind::Truncated,
         Fail::Protocol(_) => Kind::Protocol,
@@ -27,34 +40,38 @@ pub(super) fn transport_failure(failure: &Failure) -> Error {
         Fail::Unsupported(_) => Kind::Unsupported,
         Fail::Source(..) => Kind::File,
         Fail::Internal(_) => Kind::Internal,
-    };
-    let mut error = Error::new(kind, failure.fail.to_string());
-    error.sent = failure.sent;
-    error.errno = failure.fail.errno();
-    if let Fail::ProxyAuth(_, status) = &failure.fail {
-        error.http_status = *status;
     }
-    error
 }
 
 /// A status that is a failure, as an error.
 ///
 /// What the server says is redacted before it is shortened: a piece of a secret would not be found any more.
-pub(super) fn refused(head: &Head, body: &[u8], redactor: &Redactor) -> Error {
+///
+/// `ruled`: what a rule of the configuration makes of it; `redirect`: why it was not followed.
+pub(super) fn refused(
+    head: &Head,
+    body: &[u8],
+    ruled: Option<Then>,
+    redirect: Option<&str>,
+    redactor: &Redactor,
+) -> Error {
     let shorten = |text: &str| shorten(&redactor.redact(text));
     let status = head.status;
-    let kind = match status {
-        401 | 403 | 407 => Kind::Auth,
-        429 => Kind::RateLimited,
-        301 | 302 | 303 | 307 | 308 => Kind::Redirect,
+    let kind = match (ruled, status) {
+        (Some(Then::RateLimited), _) | (_, 429) => Kind::RateLimited,
+        (Some(Then::RefreshToken), _) | (_, 401 | 403 | 407) => Kind::Auth,
+        _ if redirect.is_some() => Kind::Redirect,
         _ => Kind::HttpStatus,
     };
     let mut message = format!("the server answered {status}");
+    if ruled.is_some() && (200..300).contains(&status) {
+        message += ", which `responses` takes for a failure";
+    }
     if status == 407 {
         message += ": the proxy demands other credentials";
-    } else if kind == Kind::Redirect {
+    } else if let Some(why) = redirect {
         let to = head.get("location").map(String::from_utf8_lossy).unwrap_or(Cow::Borrowed("nowhere"));
-        message += &format!(", a redirect to {}, which was not followed", shorten(&to));
+        message += &format!(", a redirect to {}, which was not followed: {why}", shorten(&to));
     } else if let Some(title) = problem(body) {
         message += &format!(": {}", shorten(&title));
     }
@@ -145,7 +162,8 @@ mod tests {
     #[test]
     fn an_answers_own_words_are_in_the_message() {
         let head = head("x", "y");
-        let said = |body: &str| refused(&head, body.as_bytes(), &Redactor::default()).message.clone();
+        let said =
+            |body: &str| refused(&head, body.as_bytes(), None, None, &Redactor::default()).message.clone();
         assert!(said(r#"{"title": "Too many", "detail": "slow down"}"#).ends_with(": Too many: slow down"));
         assert!(said(r#"{"error": {"message": "no\nquota"}}"#).ends_with(": no quota"));
         assert_eq!(said("<html>"), "the server answered 429");

@@ -2,11 +2,13 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use http::Method;
+
 use crate::redact::{HIDDEN, Redactor};
 use crate::request::Content;
 use crate::response::Head;
 
-use super::{Signed, has_length};
+use super::attempt::Signed;
 
 /// A request as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +32,14 @@ impl Shown {
 fn each_header(signed: &Signed<'_>, redactor: &Redactor, mut with: impl FnMut(&str, &str)) {
     for (name, value) in &signed.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let value = signed.prepared.redacted_header(name.as_str(), &value);
+        let value = match signed.hidden.contains(name) {
+            true => HIDDEN.into(),
+            false => signed.prepared.redacted_header(name.as_str(), &value),
+        };
         with(name.as_str(), &redactor.redact(&value));
     }
     if has_length(signed)
-        && let Some(length) = signed.prepared.body.as_ref().map_or(Some(0), Content::length)
+        && let Some(length) = signed.body.map_or(Some(0), Content::length)
     {
         with("content-length", &length.to_string());
     }
@@ -55,7 +60,7 @@ impl Display for Outgoing<'_> {
             outcome = outcome.and_then(|()| writeln!(f, "> {name}: {value}"));
         });
         outcome?;
-        match signed.prepared.body.as_ref().map_or(Some(0), Content::length) {
+        match signed.body.map_or(Some(0), Content::length) {
             Some(length) => write!(f, "> {length} bytes of body"),
             None => f.write_str("> a body with files in it"),
         }
@@ -86,4 +91,9 @@ impl Display for Incoming<'_> {
             None => f.write_str("< the body did not come whole"),
         }
     }
+}
+
+/// Does the request say how long its body is? The methods that usually have one say so where it is empty.
+fn has_length(signed: &Signed<'_>) -> bool {
+    signed.body.is_some() || matches!(*signed.method, Method::POST | Method::PUT | Method::PATCH)
 }

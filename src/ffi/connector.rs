@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cancel::{apl_cancel, token};
 use super::error::apl_error;
 use super::handle::{Kept, apl_drop_fn, null};
-use super::request::apl_request_fn;
+use super::request::{apl_request_fn, signer};
 use super::response::apl_response;
 use super::status::apl_status;
 use super::{guard, handle, text};
@@ -132,9 +132,10 @@ pub unsafe extern "C" fn apl_connector_on_token(
 
 /// Sets who signs the requests of this connector: each attempt, after its bytes are final.
 ///
-/// It is set before the first call, and never sees a request to another origin. Not built yet:
-/// APL_STATUS_UNSUPPORTED. One thread at a time.
+/// It is set before the first call, and never sees a request to another origin; one that was set before is
+/// replaced. One thread at a time.
 ///
+/// @param on_request  may read the request and set headers and query parameters, which are shown nowhere
 /// @param user_data  handed to on_request and drop
 /// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -148,13 +149,14 @@ pub unsafe extern "C" fn apl_connector_on_request(
     drop: apl_drop_fn,
     error: *mut *mut apl_error,
 ) -> apl_status {
-    let _kept = Kept::new(user_data, drop);
+    let kept = Kept::new(user_data, drop);
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::call(error, || {
-            handle::shared(connector, "connector")?;
-            on_request.ok_or_else(|| null("on_request"))?;
-            Err(Error::unsupported("apl_connector_on_request"))
+            let connector = handle::shared(connector, "connector")?;
+            let on_request = on_request.ok_or_else(|| null("on_request"))?;
+            connector.connector.on_request(signer(on_request, kept))?;
+            Ok(apl_status::Ok)
         })
     }
 }

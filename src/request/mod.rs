@@ -7,17 +7,17 @@ mod body;
 mod content;
 mod form;
 mod options;
-mod origin;
 mod params;
 mod path;
 mod prepared;
 mod prototype;
+mod query;
 #[cfg(test)]
 mod tests;
 
 pub use body::{Body, data, items};
 pub use content::{Content, Piece};
 pub use options::{CallOptions, OptionKeys, PartKeys};
-pub use origin::{Allowed, Origin};
-pub use prepared::Prepared;
-pub use prototype::Prototype;
+pub use prepared::{Prepared, path_and_query};
+pub use prototype::{Generate, Prototype};
+pub use query::set_parameter;

@@ -218,7 +218,6 @@ impl<'a> CallOptions<'a> {
     pub fn unbuilt(&self) -> Option<&'static str> {
         let k = &self.keys;
         let rows = [
-            (k.idempotency_key.is_some(), "idempotency_key"),
             (k.checkpoint.is_some(), "checkpoint"),
             (k.concurrency.is_some_and(|n| n.get() > 1), "concurrency"),
             (k.prefetch.is_some_and(|n| n > 0), "prefetch"),
@@ -266,6 +265,10 @@ fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
     }
     if let Some(media) = &k.content_type {
         header_value(media).map_err(|m| Fault::new(m).under("content_type"))?;
+    }
+    if let Some(key) = &k.idempotency_key {
+        let empty = if key.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(()) };
+        empty.and_then(|()| header_value(key)).map_err(|m| Fault::new(m).under("idempotency_key"))?;
     }
     if let Some(form) = &k.form {
         fields(form.get()).map_err(|f| f.under("form"))?;

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::content::Content;
+use super::prototype::IDEMPOTENCY_KEY;
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
-use crate::redact::HIDDEN;
+use crate::redact::{HIDDEN, hide};
 
 /// A request that only needs to be sent. It borrows from its prototype and from the call.
 #[derive(Clone)]
@@ -31,32 +32,23 @@ pub struct Prepared<'a> {
     pub deadline: Option<Duration>,
     /// The names of the headers whose values are secrets.
     pub secret_headers: &'a [String],
+    /// What auth puts into the query, name and value, not encoded. It is in `url` already.
+    pub auth_query: Option<(&'a str, &'a str)>,
+    /// Is there an Idempotency-Key, so that repeating does no harm whatever the method?
+    pub keyed: bool,
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
-    pub(super) secret: Vec<Range<usize>>,
+    pub secret: Vec<Range<usize>>,
+}
+
+/// A URL's path and query, as they stand in the request line.
+pub fn path_and_query(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |i| i + 3);
+    url[start..].find('/').map_or("/", |i| &url[start + i..])
 }
 
 impl<'a> Prepared<'a> {
-    /// Path and query, as they stand in the request line.
-    pub fn path_and_query(&self) -> &str {
-        let start = self.url.find("://").map_or(0, |i| i + 3);
-        self.url[start..].find('/').map_or("/", |i| &self.url[start + i..])
-    }
-
-    /// The URL for messages: without the secrets whose place is known. A redactor still has to look at it.
-    pub fn redacted_url(&self) -> String {
-        let mut out = String::with_capacity(self.url.len());
-        let mut from = 0;
-        for range in &self.secret {
-            out.push_str(&self.url[from..range.start]);
-            out.push_str(HIDDEN);
-            from = range.end;
-        }
-        out.push_str(&self.url[from..]);
-        out
-    }
-
     /// A header's value for messages: hidden where its place says that it is a secret. The scheme of an
     /// Authorization may be seen. A redactor still has to look at it.
     pub fn redacted_header<'v>(&self, name: &str, value: &'v str) -> Cow<'v, str> {
@@ -70,6 +62,15 @@ impl<'a> Prepared<'a> {
                 Cow::Owned(format!("{scheme} {HIDDEN}"))
             }
             _ => Cow::Borrowed(HIDDEN),
+        }
+    }
+
+    /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a
+    /// repetition of the item before.
+    pub fn key_item(&mut self, index: usize) {
+        let key = self.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        if let Some((_, value)) = key {
+            value.to_mut().push_str(&format!("-{index}"));
         }
     }
 
@@ -88,7 +89,7 @@ impl std::fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared")
             .field("method", &self.method)
-            .field("url", &self.redacted_url())
+            .field("url", &hide(&self.url, &self.secret))
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use super::path::Template;
 use super::prepared::Prepared;
 use crate::auth::Credentials;
 use crate::config::endpoint::Decode;
-use crate::config::settings::AcceptEncoding;
+use crate::config::settings::{AcceptEncoding, IdempotencyKey, Retry};
 use crate::config::values::Statuses;
 use crate::config::{Config, Endpoint, Fault, Origin, Secret, Settings};
 use crate::decode::ACCEPTED;
@@ -21,6 +21,9 @@ use crate::percent::encode_component;
 
 /// No server takes a longer URL, and the HTTP stack underneath counts it in 16 bits.
 const MAX_URL: usize = 60_000;
+
+/// The field of draft-ietf-httpapi-idempotency-key-header.
+pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// What a request accepts of an answer that is JSON.
 const JSON: &str = "application/json";
@@ -46,8 +49,18 @@ pub struct Prototype {
     user_agent: Option<String>,
     accept: &'static str,
     bodies: Bodies,
+    generate: Generate,
     settings: Settings,
     ok_status: Statuses,
+}
+
+/// What is made up for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Generate {
+    /// The boundary of a multipart body, which is in no value.
+    pub boundary: fn() -> String,
+    /// An Idempotency-Key that nobody has used.
+    pub key: fn() -> String,
 }
 
 /// Parameters and queries may hold secrets.
@@ -77,12 +90,12 @@ fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
 }
 
 impl Prototype {
-    /// Reads what an endpoint's requests have in common. `boundary` makes one for each multipart body.
+    /// Reads what an endpoint's requests have in common.
     pub fn new(
         config: &Config,
         endpoint: &Endpoint,
         credentials: &Credentials,
-        boundary: fn() -> String,
+        generate: Generate,
     ) -> Result<Prototype> {
         let keys = &endpoint.keys;
         let absolute = endpoint.target.absolute.as_ref();
@@ -134,7 +147,7 @@ impl Prototype {
             kind: keys.body,
             template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
             content_type: keys.content_type.clone(),
-            boundary,
+            boundary: generate.boundary,
         };
         let wrong = |f: Fault| Error::config(f.under(endpoint.name.as_str()).under("endpoints").to_string());
         bodies.check().map_err(wrong)?;
@@ -157,6 +170,7 @@ impl Prototype {
                 Decode::Text | Decode::Bytes => "*/*",
             },
             bodies,
+            generate,
             settings: endpoint.settings.clone(),
             ok_status: keys.ok_status.clone(),
         })
@@ -182,7 +196,8 @@ impl Prototype {
             None => Cow::Borrowed(&self.settings),
         };
         let Typed { content: body, media } = self.bodies.make(options, body)?;
-        let (headers, own_headers) = self.headers(options, media, settings.accept_encoding);
+        let (mut headers, own_headers) = self.headers(options, media, settings.accept_encoding);
+        let keyed = self.key(options, &settings.retry, &mut headers);
         Ok(Prepared {
             method: &self.method,
             origin: &self.origin,
@@ -193,6 +208,8 @@ impl Prototype {
             settings,
             deadline: options.deadline(),
             secret_headers: &self.secret_headers,
+            auth_query: self.auth_query.as_ref().map(|(name, value)| (name.as_str(), value.expose())),
+            keyed,
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })
@@ -263,6 +280,31 @@ impl Prototype {
             )));
         }
         Ok((url, secret))
+    }
+
+    /// Adds the Idempotency-Key that the call names or the configuration wants. Is there one now?
+    fn key<'a>(
+        &self,
+        options: &'a CallOptions<'_>,
+        retry: &Retry,
+        headers: &mut Vec<(&'a str, Cow<'a, str>)>,
+    ) -> bool {
+        let is_key = |(name, _): &(&str, Cow<'_, str>)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY);
+        if let Some(key) = &options.keys.idempotency_key {
+            headers.retain(|header| !is_key(header));
+            headers.push((IDEMPOTENCY_KEY, key.as_str().into()));
+            return true;
+        }
+        if headers.iter().any(is_key) {
+            return true;
+        }
+        // What may be repeated anyway needs none.
+        let wants = matches!(self.method.as_str(), "POST" | "PATCH");
+        if wants && retry.idempotency_key == IdempotencyKey::Auto {
+            headers.push((IDEMPOTENCY_KEY, (self.generate.key)().into()));
+            return true;
+        }
+        false
     }
 
     /// The library's own headers, then the others; and how many are the library's own.

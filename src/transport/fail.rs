@@ -43,6 +43,10 @@ pub enum Fail {
     Resolve(String),
     /// No address could be connected; the last one's reason.
     Connect(String, Option<Errno>),
+    /// An address that the caller does not want connected.
+    Blocked(String),
+    /// The connection ended within the handshake.
+    HandshakeCut(String),
     /// The handshake, a certificate or a record.
     Tls(String),
     /// The peer closed the connection before the first byte of an answer.
@@ -78,6 +82,15 @@ impl Fail {
         Fail::Truncated(what.into())
     }
 
+    /// Whether it passes by itself, where that is not as with others of its kind.
+    pub fn is_transient(&self) -> Option<bool> {
+        match self {
+            Fail::Blocked(_) => Some(false),
+            Fail::HandshakeCut(_) => Some(true),
+            _ => None,
+        }
+    }
+
     /// The system's number, where there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {
@@ -95,6 +108,8 @@ impl fmt::Display for Fail {
             Fail::Timeout(limit) => write!(f, "timed out: {limit} ran out"),
             Fail::Resolve(why) => write!(f, "the host name did not resolve: {why}"),
             Fail::Connect(why, _) => write!(f, "cannot connect: {why}"),
+            Fail::Blocked(why) => write!(f, "cannot connect: {why}"),
+            Fail::HandshakeCut(why) => write!(f, "TLS failed: {why}"),
             Fail::Tls(why) => write!(f, "TLS failed: {why}"),
             Fail::Closed => f.write_str("the server closed the connection without an answer"),
             Fail::Socket(e) => write!(f, "the connection failed: {e}"),

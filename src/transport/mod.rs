@@ -3,6 +3,7 @@
 //! ureq writes the request; all else is here. One request goes
 //! `Transport::send` → ureq → `connect` (pool, or resolve, dial, handshake) → [`loan`] → [`Body`].
 
+mod bell;
 mod body;
 mod call;
 mod chunked;
@@ -42,6 +43,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use ureq::{Agent, SendBody};
 
+pub use bell::{Bell, pause};
 pub use body::Body;
 pub use call::Limits;
 pub use fail::{Fail, Limit};
@@ -354,7 +356,8 @@ impl Shared {
         let connected = Instant::now();
         let mut opening = Opening { dns: Some(resolved - begun), connect: connected - resolved, tls: None };
         let tls = if target.tls {
-            let mut tls = self.tls.start(&target.host, Peer::Origin)?;
+            let peer = if target.foreign { Peer::Stranger } else { Peer::Origin };
+            let mut tls = self.tls.start(&target.host, peer)?;
             tls.handshake(&mut socket, call, patience).map_err(|fail| match proxy {
                 // Whoever speaks there, it is not the server that the tunnel is to lead to.
                 Some(proxy) if tls.is_foreign() => {

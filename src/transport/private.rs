@@ -37,7 +37,7 @@ pub(super) fn literal(host: &str) -> Result<(), Fail> {
 
 /// The words for a refused address.
 fn blocked(ip: impl std::fmt::Display, what: &str) -> Fail {
-    Fail::Connect(format!("blocked address {ip} ({what}; limits.block_private_networks)"), None)
+    Fail::Blocked(format!("blocked address {ip} ({what}; limits.block_private_networks)"))
 }
 
 /// Is it an address of the public internet? Else what it is.

@@ -170,7 +170,7 @@ impl Proxy {
             }
             Kind::Http => Ok(Through { tls: None, absolute: Some(self.absolute(target)) }),
             Kind::Https => {
-                let mut session = tls.start(&self.host, Peer::Proxy)?;
+                let mut session = tls.start(&self.host, Peer::Stranger)?;
                 session.handshake(line.socket, call, patience)?;
                 Ok(Through { tls: Some(session), absolute: Some(self.absolute(target)) })
             }
@@ -197,6 +197,7 @@ impl Proxy {
             Fail::Closed => Fail::Connect(said(&"it closed the connection"), None),
             Fail::Protocol(why) | Fail::TooLarge(why) => Fail::Connect(said(&why), None),
             Fail::Tls(why) => Fail::Tls(said(&why)),
+            Fail::HandshakeCut(why) => Fail::HandshakeCut(said(&why)),
             Fail::ProxyAuth(why, status) => Fail::ProxyAuth(said(&why), status),
             fail => fail,
         }

@@ -15,6 +15,8 @@ pub struct Target {
     pub host: Box<str>,
     /// The port, the scheme's default included.
     pub port: u16,
+    /// Is it a place that no credentials are for?
+    pub foreign: bool,
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
     host_header: HeaderValue,
@@ -33,10 +35,22 @@ impl Target {
             tls: origin.is_https(),
             host: host.trim_start_matches('[').trim_end_matches(']').into(),
             port: origin.port(),
+            foreign: false,
             scheme,
             host_header: HeaderValue::from_str(authority).map_err(|_| bad())?,
             authority: authority.parse().map_err(|_| bad())?,
         })
+    }
+
+    /// The same place as another origin's: no certificate of the client is shown there.
+    pub fn foreign(self) -> Target {
+        Target { foreign: true, ..self }
+    }
+
+    /// Is it this origin?
+    pub fn is_of(&self, origin: &Origin) -> bool {
+        let host = origin.host().trim_start_matches('[').trim_end_matches(']');
+        self.tls == origin.is_https() && self.port == origin.port() && *self.host == *host
     }
 
     /// The value of Host.
@@ -46,6 +60,7 @@ impl Target {
 
     /// May a connection to the other serve this one?
     pub(super) fn is_same(&self, other: &Target) -> bool {
-        self.tls == other.tls && self.port == other.port && self.host == other.host
+        let same_place = self.tls == other.tls && self.port == other.port && self.host == other.host;
+        same_place && self.foreign == other.foreign
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct TlsClient {
     extra: Vec<CertificateDer<'static>>,
     identity: Option<Arc<CertifiedKey>>,
     config: OnceCell<Arc<ClientConfig>>,
-    /// For a proxy, which is shown no certificate of the client: that is a credential, and the origin's.
+    /// For strangers, who are shown no certificate of the client: that is a credential, and the origin's.
     bare: OnceCell<Arc<ClientConfig>>,
 }
 
@@ -51,8 +51,8 @@ pub(super) struct TlsClient {
 pub(super) enum Peer {
     /// The server that the request is for.
     Origin,
-    /// A proxy on the way.
-    Proxy,
+    /// Somebody else: a proxy on the way, or an origin that no credentials are for.
+    Stranger,
 }
 
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -69,7 +69,7 @@ impl TlsClient {
     pub fn start(&self, host: &str, peer: Peer) -> Result<Tls, Fail> {
         let config = match peer {
             Peer::Origin => self.config.get_or_try_init(|| self.build(self.identity.clone()))?,
-            Peer::Proxy => self.bare.get_or_try_init(|| self.build(None))?,
+            Peer::Stranger => self.bare.get_or_try_init(|| self.build(None))?,
         };
         let name = ServerName::try_from(host.to_string())
             .map_err(|_| Fail::Tls(format!("`{host}` is not a host name that a certificate can have")))?;
@@ -222,11 +222,15 @@ impl Tls {
             }
             if self.start == self.end {
                 let got = self.receive(socket, call, patience).map_err(|f| match f {
-                    Fail::Socket(e) => Fail::Tls(format!("the connection failed in the handshake: {e}")),
+                    Fail::Socket(e) => {
+                        Fail::HandshakeCut(format!("the connection failed in the handshake: {e}"))
+                    }
                     f => f,
                 })?;
                 if got == 0 {
-                    return Err(Fail::Tls("the server closed the connection in the handshake".into()));
+                    return Err(Fail::HandshakeCut(
+                        "the server closed the connection in the handshake".into(),
+                    ));
                 }
             }
             if let Err(fail) = self.feed() {
@@ -364,7 +368,7 @@ fn send_all(socket: &Socket, call: &Call, patience: Patience, mut data: &[u8]) -
         match socket.send_now(data)? {
             Written::All => return Ok(()),
             Written::Refused(_) => {
-                return Err(Fail::Tls("the server closed the connection in the handshake".into()));
+                return Err(Fail::HandshakeCut("the server closed the connection in the handshake".into()));
             }
             Written::Full(n) => data = &data[n..],
         }

@@ -1,0 +1,199 @@
+//! `responses`: what an endpoint's answers mean, compiled when the configuration is loaded.
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::endpoint::{ResponseRule, Then};
+use super::values::Statuses;
+use crate::decode::{self, Found, Path, tolerant_value};
+use crate::response::Head;
+
+/// A pattern that compiles to more is not one that somebody wrote by hand.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// The rules of an endpoint. The first that matches wins.
+#[derive(Clone, Debug, Default)]
+pub struct Rules(Vec<Rule>);
+
+#[derive(Clone, Debug)]
+struct Rule {
+    status: Option<Statuses>,
+    headers: Vec<(String, Regex)>,
+    path: Option<Path>,
+    equals: Option<Value>,
+    text: Option<Regex>,
+    then: Then,
+}
+
+/// What the rules say of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// A rule matches.
+    Is(Then),
+    /// It takes the body to know.
+    NeedsBody,
+    /// No rule is about it.
+    Unruled,
+}
+
+impl Rules {
+    /// Compiles an endpoint's rules; an error comes with its place below `responses`.
+    pub(super) fn new(keys: &[ResponseRule]) -> Result<Rules, (Vec<String>, String)> {
+        let rules = keys.iter().enumerate().map(|(at, keys)| {
+            Rule::new(keys).map_err(|(mut place, message)| {
+                place.insert(0, at.to_string());
+                (place, message)
+            })
+        });
+        rules.collect::<Result<_, _>>().map(Rules)
+    }
+
+    /// What the rules say of an answer; without its body where that did not come yet.
+    pub fn judge(&self, head: &Head, body: Option<&[u8]>) -> Judgement {
+        for rule in self.0.iter().filter(|rule| rule.fits_head(head)) {
+            match body {
+                _ if !rule.needs_body() => return Judgement::Is(rule.then),
+                Some(body) if rule.fits_body(body) => return Judgement::Is(rule.then),
+                Some(_) => {}
+                None => return Judgement::NeedsBody,
+            }
+        }
+        Judgement::Unruled
+    }
+}
+
+impl Rule {
+    fn new(keys: &ResponseRule) -> Result<Rule, (Vec<String>, String)> {
+        let at = |place: &[&str], message: String| {
+            (place.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), message)
+        };
+        if keys.equals.is_some() && keys.path.is_none() {
+            return Err(at(&["equals"], "needs \"path\": what is it that is to be equal?".into()));
+        }
+        let mut headers = Vec::new();
+        for (name, pattern) in keys.header.iter() {
+            let pattern = pattern_of(pattern).map_err(|m| at(&["header", name], m))?;
+            headers.push((name.to_owned(), pattern));
+        }
+        let path = keys.path.as_deref().map(Path::parse).transpose().map_err(|m| at(&["path"], m))?;
+        let text = keys.text.as_deref().map(pattern_of).transpose().map_err(|m| at(&["text"], m))?;
+        let equals = keys.equals.as_ref().map(|json| tolerant_value(json.get()));
+        Ok(Rule { status: keys.status.clone(), headers, path, equals, text, then: keys.then })
+    }
+
+    fn fits_head(&self, head: &Head) -> bool {
+        let matches = |(name, pattern): &(String, Regex)| {
+            head.get_all(name).any(|value| pattern.is_match(&String::from_utf8_lossy(value)))
+        };
+        self.status.as_ref().is_none_or(|s| s.contains(head.status)) && self.headers.iter().all(matches)
+    }
+
+    fn needs_body(&self) -> bool {
+        self.path.is_some() || self.text.is_some()
+    }
+
+    fn fits_body(&self, body: &[u8]) -> bool {
+        let text = |pattern: &Regex| pattern.is_match(&String::from_utf8_lossy(body));
+        self.text.as_ref().is_none_or(text)
+            && self.path.as_ref().is_none_or(|path| self.fits_json(path, body))
+    }
+
+    fn fits_json(&self, path: &Path, body: &[u8]) -> bool {
+        let Ok((_, json)) = decode::check(body) else { return false };
+        let places = match path.locate(json) {
+            Ok(Found::One(place)) => vec![place],
+            Ok(Found::Many(places)) => places,
+            Err(_) => return false,
+        };
+        let Some(wanted) = &self.equals else { return !places.is_empty() };
+        places.into_iter().any(|place| is_same(&tolerant_value(&json[place]), wanted))
+    }
+}
+
+fn pattern_of(pattern: &str) -> Result<Regex, String> {
+    let built = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
+    // The message shows the pattern on lines of its own; its last line says what is wrong.
+    built.map_err(|e| {
+        format!("not a regular expression: {}", e.to_string().lines().last().unwrap_or_default())
+    })
+}
+
+/// 1 and 1.0 are the same number.
+fn is_same(a: &Value, b: &Value) -> bool {
+    a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rules(yaml: &str) -> Result<Rules, String> {
+        let text =
+            format!("{{base_url: 'https://a.example', endpoints: {{e: {{path: /x, responses: {yaml}}}}}}}");
+        crate::config::from_text(&format!("# yaml\n{text}"), &|_| None)
+            .map(|c| c.endpoints[0].rules.clone())
+            .map_err(|e| e.to_string())
+    }
+
+    fn head(status: u16, fields: &[(&str, &str)]) -> Head {
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        for (name, value) in fields {
+            let at = bytes.len() as u32;
+            bytes.extend_from_slice(name.as_bytes());
+            let middle = bytes.len() as u32;
+            bytes.extend_from_slice(value.as_bytes());
+            places.push((at..middle, middle..bytes.len() as u32));
+        }
+        Head::new(status, 1, bytes.into(), places.into_iter())
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins() {
+        let rules = rules("[{status: 404, then: ignore}, {status: 4xx, then: fail}, {then: retry}]").unwrap();
+        let of = |status| rules.judge(&head(status, &[]), None);
+        assert_eq!(of(404), Judgement::Is(Then::Ignore));
+        assert_eq!(of(405), Judgement::Is(Then::Fail));
+        assert_eq!(of(200), Judgement::Is(Then::Retry));
+    }
+
+    #[test]
+    fn headers_match_by_regular_expression_and_every_one_has_to() {
+        let rules = rules("[{header: {X-State: '^(busy|late)$', x-n: '[0-9]'}, then: retry}]").unwrap();
+        let of = |fields: &[(&str, &str)]| rules.judge(&head(200, fields), None);
+        assert_eq!(of(&[("x-state", "busy"), ("X-N", "a7")]), Judgement::Is(Then::Retry));
+        assert_eq!(of(&[("x-state", "busier"), ("X-N", "a7")]), Judgement::Unruled);
+        assert_eq!(of(&[("x-state", "busy")]), Judgement::Unruled);
+    }
+
+    #[test]
+    fn a_rule_about_the_body_waits_for_it() {
+        let rules = rules(
+            "[{status: 200, path: error.code, equals: 7, then: rate_limited}, \
+              {path: /error, then: fail}, {text: 'try (again|later)', then: retry}]",
+        )
+        .unwrap();
+        let head = head(200, &[]);
+        let of = |body: &str| rules.judge(&head, Some(body.as_bytes()));
+        assert_eq!(rules.judge(&head, None), Judgement::NeedsBody);
+        assert_eq!(of(r#"{"error": {"code": 7}}"#), Judgement::Is(Then::RateLimited));
+        assert_eq!(of(r#"{"error": {"code": 7.0}}"#), Judgement::Is(Then::RateLimited));
+        assert_eq!(of(r#"{"error": {"code": "7"}}"#), Judgement::Is(Then::Fail));
+        assert_eq!(of("please try later"), Judgement::Is(Then::Retry));
+        assert_eq!(of("{}"), Judgement::Unruled);
+    }
+
+    #[test]
+    fn what_cannot_be_a_rule_is_said_at_load_with_its_place() {
+        for (yaml, place) in [
+            ("[{text: '(', then: fail}]", "/endpoints/e/responses/0/text"),
+            ("[{then: fail}, {header: {A: '['}, then: fail}]", "/endpoints/e/responses/1/header/A"),
+            ("[{path: '$.[', then: fail}]", "/endpoints/e/responses/0/path"),
+            ("[{equals: 1, then: fail}]", "/endpoints/e/responses/0/equals"),
+            ("[{text: 'a{9999}{9999}', then: fail}]", "/endpoints/e/responses/0/text"),
+        ] {
+            let error = rules(yaml).unwrap_err();
+            assert!(error.starts_with(place), "{error}");
+        }
+    }
+}

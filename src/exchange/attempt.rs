@@ -1,0 +1,492 @@
+//! One request and its answer: what came of it, without a decision about another one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, Method};
+
+use super::limit::{Patience, Permit, Refused};
+use super::redirect::{self, is_redirect};
+use super::run::Run;
+use super::sign::Hop;
+use super::{Exchange, classify, wire};
+use crate::config::Judgement;
+use crate::config::endpoint::Then;
+use crate::config::settings::AcceptEncoding;
+use crate::error::{Error, Kind, Result, Sent};
+use crate::redact::hide;
+use crate::request::{Content, Piece, Prepared};
+use crate::response::{Head, Meta, Response, Timings};
+use crate::transport::{Answer, Body, Failure, Limits, Part, Payload, Request, Source, Target, Trace};
+use crate::{decode, log};
+
+/// So much of a redirect's body is read, for the sake of its connection.
+const REDIRECT_BODY: u64 = 64 << 10;
+
+/// What came of a request that did not fail.
+pub(super) enum Outcome {
+    Answer(Response),
+    Redirect(redirect::To),
+}
+
+/// What came of one that did.
+pub(super) struct Failed {
+    pub error: Error,
+    /// Does a rule of the configuration ask for another attempt?
+    pub ruled: bool,
+}
+
+/// A request that carries its credentials: nothing is added to it any more.
+#[derive(Debug)]
+pub(super) struct Signed<'h> {
+    pub endpoint: &'h str,
+    pub prepared: &'h Prepared<'h>,
+    pub method: &'h Method,
+    pub target: &'h Arc<Target>,
+    pub body: Option<&'h Content<'h>>,
+    path_and_query: PathAndQuery,
+    /// All fields but Content-Length.
+    pub headers: HeaderMap,
+    /// Those of them that nobody may see.
+    pub hidden: Vec<HeaderName>,
+    /// The URL as it may be shown.
+    pub shown_url: Arc<str>,
+    limits: Limits,
+    begun: Instant,
+}
+
+impl Exchange {
+    /// Sends one request and reads its answer.
+    pub(super) fn attempt(&self, run: &mut Run<'_>, hop: &Hop<'_>) -> Result<Outcome, Failed> {
+        let permits = self.admit(run, hop)?;
+        let signed = self.sign(run, hop).map_err(|error| self.unsent(run, hop, error))?;
+        let answer = self.open(&signed).and_then(|source| self.send(&signed, source.as_ref(), run));
+        let answer = answer.map_err(|failure| {
+            self.failed(run, &signed, classify::transport_failure(&failure), None, false)
+        })?;
+        if let Some((jar, url)) = self.jar.as_ref().filter(|_| hop.trusted).zip(hop.parsed()) {
+            jar.keep(&answer.head, &url);
+        }
+        let outcome = self.judge(run, hop, &signed, answer, &permits);
+        log::debug(format_args!(
+            "{}: {} {}: {} in {} ms",
+            signed.endpoint,
+            signed.method,
+            signed.shown_url,
+            run.attempts.last().and_then(|a| a.status).unwrap_or_default(),
+            signed.begun.elapsed().as_millis(),
+        ));
+        outcome
+    }
+
+    /// Waits until the limits let a request go.
+    fn admit<'l>(&self, run: &mut Run<'l>, hop: &Hop<'_>) -> Result<Vec<Permit<'l>>, Failed> {
+        let mut permits = Vec::new();
+        if run.policy.limits.is_empty() {
+            return Ok(permits);
+        }
+        let begun = Instant::now();
+        let max_wait = run.prepared.settings.retry.max_wait;
+        let patience = Patience { deadline: run.deadline, max_wait, cancel: run.cancel };
+        for limiter in &run.policy.limits {
+            match limiter.admit(&patience) {
+                Ok(permit) => permits.push(permit),
+                Err(refused) => {
+                    permits.drain(..).for_each(Permit::give_back);
+                    run.waited += begun.elapsed();
+                    return Err(self.unsent(run, hop, held(refused, &patience)));
+                }
+            }
+        }
+        run.waited += begun.elapsed();
+        Ok(permits)
+    }
+
+    /// The request in its final form.
+    pub(super) fn sign<'h>(&self, run: &Run<'h>, hop: &'h Hop<'h>) -> Result<Signed<'h>> {
+        let prepared = run.prepared;
+        let mut draft = hop.draft(prepared, self.jar.as_ref())?;
+        if let Some(on_request) = run.on_request.filter(|_| hop.trusted) {
+            let refusal = on_request(&mut draft);
+            if refusal != 0 {
+                let what =
+                    format!("the request callback (apl_connector_on_request) refused: it returned {refusal}");
+                return Err(Error::new(Kind::Auth, what));
+            }
+        }
+        let path_and_query = draft.path_and_query()?;
+        let settings = &prepared.settings;
+        let timeouts = &settings.timeouts;
+        Ok(Signed {
+            endpoint: &run.policy.endpoint,
+            prepared,
+            method: &hop.method,
+            target: &hop.target,
+            body: hop.body,
+            path_and_query,
+            shown_url: self.redactor.redact(&hide(&draft.url, &draft.secret)).into(),
+            headers: draft.headers,
+            hidden: draft.hidden,
+            limits: Limits {
+                deadline: run.deadline,
+                total: timeouts.total,
+                connect: Some(timeouts.connect),
+                head: Some(timeouts.head),
+                read: Some(timeouts.read),
+                max_head: settings.limits.max_header as usize,
+                max_body: settings.limits.max_body,
+                block_private: settings.limits.block_private_networks,
+            },
+            begun: Instant::now(),
+        })
+    }
+
+    /// Opens the files of the body, before anything is sent.
+    fn open<'h>(&self, signed: &Signed<'h>) -> Result<Option<Source<'h>>, Failure> {
+        let Some(Content::Pieces(pieces)) = signed.body else { return Ok(None) };
+        let parts = pieces.iter().map(|piece| match piece {
+            Piece::Bytes(bytes) => Part::Bytes(bytes),
+            Piece::File(path) => Part::File(path),
+        });
+        Source::open(parts).map(Some).map_err(|fail| Failure { fail, sent: Sent::No, stale: false })
+    }
+
+    /// An idle connection may be closed by the server in the very moment in which it is used; that is no
+    /// failure of the request, which goes out once more on a new one, if it may.
+    fn send(
+        &self,
+        signed: &Signed<'_>,
+        source: Option<&Source<'_>>,
+        run: &Run<'_>,
+    ) -> Result<Answer, Failure> {
+        let body = match (source, signed.body) {
+            (Some(source), _) => Payload::Stream(source),
+            (None, Some(Content::Bytes(bytes))) => Payload::Bytes(bytes),
+            (None, _) => Payload::None,
+        };
+        let request = Request {
+            method: signed.method,
+            target: signed.target,
+            path_and_query: signed.path_and_query.clone(),
+            headers: &signed.headers,
+            body,
+        };
+        let outgoing = wire::Outgoing(signed, &self.redactor);
+        log::trace(format_args!("{outgoing}"));
+        match self.transport.send(&request, &signed.limits, run.cancel, false) {
+            Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(signed)) => {
+                log::trace(format_args!("the idle connection had been closed; once more: {outgoing}"));
+                // One attempt has one limit.
+                let total = signed.limits.total.map(|t| t.saturating_sub(signed.begun.elapsed()));
+                let limits = Limits { total, ..signed.limits.clone() };
+                self.transport.send(&request, &limits, run.cancel, true)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What an answer means: by the endpoint's rules, as a redirect, by its status.
+    fn judge(
+        &self,
+        run: &mut Run<'_>,
+        hop: &Hop<'_>,
+        signed: &Signed<'_>,
+        mut answer: Answer,
+        permits: &[Permit<'_>],
+    ) -> Result<Outcome, Failed> {
+        let status = answer.head.status;
+        let mut whole = None;
+        let mut judgement = run.policy.rules.judge(&answer.head, None);
+        if judgement == Judgement::NeedsBody {
+            let body = self
+                .read(signed, &mut answer)
+                .map_err(|e| self.failed(run, signed, e, Some(status), false))?;
+            judgement = run.policy.rules.judge(&answer.head, Some(&body.0));
+            whole = Some(body);
+        }
+        let ruled = match judgement {
+            Judgement::Is(then) => Some(then),
+            _ => None,
+        };
+        if !permits.is_empty() {
+            let limited = status == 429 || ruled == Some(Then::RateLimited);
+            let (now, retry_after) =
+                (SystemTime::now(), classify::retry_after(&answer.head, SystemTime::now()));
+            permits.iter().for_each(|p| p.answered(&answer.head, limited, retry_after, now));
+        }
+        let mut unfollowed = None;
+        let good = match ruled {
+            Some(Then::Success | Then::Ignore) => true,
+            Some(_) => false,
+            None => {
+                if is_redirect(status) || status < 300 {
+                    match redirect::location(&answer.head) {
+                        Err(what) => {
+                            let error = Error::new(Kind::Protocol, format!("the server broke HTTP: {what}"));
+                            return Err(self.failed(run, signed, error, Some(status), false));
+                        }
+                        Ok(location) if is_redirect(status) => {
+                            match self.follow(run, hop, status, location) {
+                                Ok(to) => return self.leave(run, signed, answer, to),
+                                Err(why) => unfollowed = Some(why),
+                            }
+                        }
+                        Ok(_) => {}
+                    }
+                }
+                run.prepared.is_ok(status)
+            }
+        };
+        if !good {
+            return Err(self.refuse(run, signed, answer, whole, ruled, unfollowed.as_deref()));
+        }
+        let ignored = (ruled == Some(Then::Ignore)).then(|| (Vec::new(), Duration::ZERO));
+        self.accept(run, signed, answer, ignored.or(whole)).map(Outcome::Answer)
+    }
+
+    /// Where a redirect leads; else why it is not followed.
+    fn follow(
+        &self,
+        run: &Run<'_>,
+        hop: &Hop<'_>,
+        status: u16,
+        location: Option<&[u8]>,
+    ) -> Result<redirect::To, String> {
+        let redirects = run.prepared.settings.redirects;
+        if !redirects.follow {
+            return Err("redirects.follow is false".into());
+        }
+        let url = hop.parsed().ok_or("the request's own URL cannot be read")?;
+        let has_body = hop.body.is_some();
+        let from = redirect::From { method: &hop.method, url: &url, trusted: hop.trusted, has_body };
+        let has_secret = |url: &url::Url| {
+            let own = |(name, value): (&str, &str)| url.query_pairs().any(|(n, v)| n == name && v == value);
+            let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy();
+            run.prepared.auth_query.is_some_and(own)
+                || self.redactor.finds(url.as_str())
+                || self.redactor.finds(&decoded)
+                || self.redactor.finds(&decoded.replace('+', " "))
+        };
+        let to = redirect::follow(from, status, location, &self.allowed, has_secret)?;
+        if run.redirects.len() as u64 >= u64::from(redirects.max) {
+            return Err(format!("too many redirects (redirects.max is {})", redirects.max));
+        }
+        Ok(to)
+    }
+
+    /// Leaves an answer for where it leads. A short body is read for the sake of its connection; a long one, or
+    /// one without end, is not worth it.
+    fn leave(
+        &self,
+        run: &mut Run<'_>,
+        signed: &Signed<'_>,
+        answer: Answer,
+        to: redirect::To,
+    ) -> Result<Outcome, Failed> {
+        let Answer { head, mut body, .. } = answer;
+        self.log_answer(signed, &head, None);
+        if body.length().is_some_and(|length| length <= REDIRECT_BODY)
+            && let Err(fail) = body.read_some(REDIRECT_BODY as usize)
+        {
+            let failure = Failure { fail, sent: Sent::Yes, stale: false };
+            let error = classify::transport_failure(&failure);
+            return Err(self.failed(run, signed, error, Some(head.status), false));
+        }
+        run.note(&signed.shown_url, signed.begun, Some(head.status), Sent::Yes, None);
+        run.redirects.push(self.redactor.redact(to.url.as_str()).into());
+        Ok(Outcome::Redirect(to))
+    }
+
+    /// The whole body, without content codings, and how long it took.
+    fn read(&self, signed: &Signed<'_>, answer: &mut Answer) -> Result<(Vec<u8>, Duration)> {
+        let Answer { head, body, .. } = answer;
+        // Looked at first: what cannot be decoded need not be read.
+        let codings = if is_bare(head, signed) { Ok(Vec::new()) } else { decode::codings(head) };
+        let codings = codings.inspect_err(|_| self.log_answer(signed, head, None))?;
+        let begun = Instant::now();
+        let whole = body.read_all();
+        self.log_answer(signed, head, whole.as_ref().ok().map(Vec::len));
+        let whole = whole
+            .map_err(|fail| classify::transport_failure(&Failure { fail, sent: Sent::Yes, stale: false }))?;
+        let took = begun.elapsed();
+        Ok((decode::decode_content(&codings, whole, signed.limits.max_body)?, took))
+    }
+
+    /// `whole`: the body, where it was read already.
+    fn accept(
+        &self,
+        run: &mut Run<'_>,
+        signed: &Signed<'_>,
+        mut answer: Answer,
+        whole: Option<(Vec<u8>, Duration)>,
+    ) -> Result<Response, Failed> {
+        let status = answer.head.status;
+        let whole = match whole {
+            Some(whole) => Ok(whole),
+            None => self.read(signed, &mut answer),
+        };
+        let (whole, took) = whole.map_err(|e| self.failed(run, signed, e, Some(status), false))?;
+        let Answer { head, body, trace } = answer;
+        run.note(&signed.shown_url, signed.begun, Some(status), Sent::Yes, None);
+        let timings = Timings {
+            dns: trace.dns.map(millis),
+            connect: trace.connect.map(millis),
+            tls: trace.tls.map(millis),
+            head: millis(trace.head),
+            body: millis(took),
+            total: millis(run.begun.elapsed()),
+        };
+        let meta = Meta { timings, ..self.meta(signed, &trace, &body) };
+        Ok(Response::new(head, meta, whole))
+    }
+
+    /// An answer that is a failure. What can be had of the body goes with it; a body that fails too does not
+    /// hide the status, but a cancel does: the caller wants no answer any more.
+    fn refuse(
+        &self,
+        run: &mut Run<'_>,
+        signed: &Signed<'_>,
+        answer: Answer,
+        whole: Option<(Vec<u8>, Duration)>,
+        ruled: Option<Then>,
+        unfollowed: Option<&str>,
+    ) -> Failed {
+        let Answer { head, mut body, trace } = answer;
+        let max = signed.prepared.settings.limits.max_error_body;
+        let text = match whole {
+            Some((mut whole, _)) => {
+                whole.truncate(max as usize);
+                whole
+            }
+            None => {
+                let text = body.read_some(max as usize);
+                self.log_answer(signed, &head, text.as_ref().ok().map(Vec::len));
+                match text {
+                    Ok(text) => match decode::codings(&head) {
+                        Ok(codings) if !is_bare(&head, signed) => decode::decode_some(&codings, text, max),
+                        _ => text,
+                    },
+                    Err(fail) => {
+                        let failure = Failure { fail, sent: Sent::Yes, stale: false };
+                        let error = classify::transport_failure(&failure);
+                        return self.failed(run, signed, error, Some(head.status), false);
+                    }
+                }
+            }
+        };
+        let error = classify::refused(&head, &text, ruled, unfollowed, &self.redactor);
+        let asks = matches!(ruled, Some(Then::Retry | Then::RateLimited));
+        let mut failed = self.failed(run, signed, error, Some(head.status), asks);
+        let meta = self.meta(signed, &trace, &body);
+        failed.error.response = Some(Arc::new(Response::new(head, meta, text)));
+        failed
+    }
+
+    /// Says where a failure happened, takes the secrets out of it, and notes it.
+    fn failed(
+        &self,
+        run: &mut Run<'_>,
+        signed: &Signed<'_>,
+        mut error: Error,
+        status: Option<u16>,
+        ruled: bool,
+    ) -> Failed {
+        let what = self.redactor.redact(&error.message).into_owned();
+        if status.is_some() {
+            error.sent = Sent::Yes;
+            error.http_status = status;
+        }
+        error.repeatable = repeatable(signed);
+        let answered =
+            matches!(error.kind, Kind::HttpStatus | Kind::Auth | Kind::RateLimited | Kind::Redirect);
+        let text = (!answered).then(|| what.clone());
+        run.note(&signed.shown_url, signed.begun, status, error.sent, text);
+        place(&mut error, run, signed.method, &signed.shown_url, &what);
+        Failed { error, ruled }
+    }
+
+    /// A request that was not made: limits, a signer or its own bytes are against it. It is no attempt.
+    fn unsent(&self, run: &Run<'_>, hop: &Hop<'_>, mut error: Error) -> Failed {
+        let what = self.redactor.redact(&error.message).into_owned();
+        let url = self.redactor.redact(&hop.shown_url()).into();
+        error.transient = Some(false);
+        place(&mut error, run, &hop.method, &url, &what);
+        Failed { error, ruled: false }
+    }
+
+    fn meta(&self, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {
+        Meta {
+            url: signed.shown_url.clone(),
+            length_known: body.length_known(),
+            remote_addr: Some(trace.peer),
+            reused: trace.reused,
+            received: Some(SystemTime::now()),
+            redactor: self.redactor.clone(),
+            ..Meta::default()
+        }
+    }
+
+    /// `size`: of the body on the wire, where it came.
+    fn log_answer(&self, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
+        let incoming = wire::Incoming { endpoint: signed.endpoint, head, size, redactor: &self.redactor };
+        log::trace(format_args!("{incoming}"));
+    }
+}
+
+/// Says where an error happened.
+fn place(error: &mut Error, run: &Run<'_>, method: &Method, url: &Arc<str>, what: &str) {
+    let endpoint = &run.policy.endpoint;
+    error.message = format!("{endpoint}: {method} {url}: {what}");
+    error.endpoint = Some(endpoint.clone());
+    error.method = Some(method.as_str().into());
+    error.url = Some(url.clone());
+}
+
+/// A request that the limits hold back.
+fn held(refused: Refused, patience: &Patience<'_>) -> Error {
+    match refused {
+        Refused::Cancelled => {
+            Error::new(Kind::Cancelled, "cancelled by the caller while rate_limit held it back")
+        }
+        Refused::Deadline => Error::new(
+            Kind::Timeout,
+            "timed out: the call's deadline ran out while rate_limit.max_concurrent held it back",
+        ),
+        Refused::TooLong(wait) => {
+            let most = match patience.deadline {
+                Some(end) if end.saturating_duration_since(Instant::now()) < wait => {
+                    "the deadline is earlier"
+                }
+                _ => "retry.max_wait is shorter",
+            };
+            let what = format!("not sent: rate_limit holds it back for {}, and {most}", super::seconds(wait));
+            let mut error = Error::new(Kind::RateLimited, what);
+            error.retry_after = Some(wait);
+            error
+        }
+        Refused::Failed(fail) => Error::new(classify::kind(&fail), fail.to_string()),
+    }
+}
+
+/// Is there no content coding to take off? An answer to HEAD has no body, a 206 only a part of one; and
+/// `identity` asks for the body as it comes.
+fn is_bare(head: &Head, signed: &Signed<'_>) -> bool {
+    *signed.method == Method::HEAD
+        || matches!(head.status, 204 | 206 | 304)
+        || signed.prepared.settings.accept_encoding == AcceptEncoding::Identity
+}
+
+/// Does repeating the request do no harm? By its method (RFC 9110 9.2.2), or by an Idempotency-Key.
+fn repeatable(signed: &Signed<'_>) -> bool {
+    let by_method = matches!(
+        *signed.method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    );
+    by_method || signed.prepared.keyed
+}
+
+fn millis(duration: Duration) -> f64 {
+    // To the microsecond.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,92 @@
+//! One call on its way: what it is, how long it may take, and what became of it so far.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{OnRequest, Policy};
+use crate::error::{Attempt, Error, Sent};
+use crate::request::Prepared;
+use crate::response::Response;
+use crate::transport::Token;
+
+/// One call on its way.
+pub(super) struct Run<'c> {
+    pub policy: &'c Policy,
+    pub prepared: &'c Prepared<'c>,
+    pub cancel: Option<&'c Arc<Token>>,
+    pub on_request: Option<&'c OnRequest>,
+    pub begun: Instant,
+    pub deadline: Option<Instant>,
+    /// Every request that was sent, redirects too.
+    pub attempts: Vec<Attempt>,
+    /// Where the redirects led that were followed.
+    pub redirects: Vec<Arc<str>>,
+    /// Attempts, the one that is under way included, redirects not.
+    pub tries: u32,
+    /// What the next request has waited for.
+    pub waited: Duration,
+}
+
+impl<'c> Run<'c> {
+    pub fn new(
+        policy: &'c Policy,
+        prepared: &'c Prepared<'c>,
+        cancel: Option<&'c Arc<Token>>,
+        on_request: Option<&'c OnRequest>,
+    ) -> Run<'c> {
+        let begun = Instant::now();
+        Run {
+            policy,
+            prepared,
+            cancel,
+            on_request,
+            begun,
+            deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
+            attempts: Vec::new(),
+            redirects: Vec::new(),
+            tries: 1,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Notes a request that was sent, or was to be.
+    pub fn note(
+        &mut self,
+        url: &Arc<str>,
+        begun: Instant,
+        status: Option<u16>,
+        sent: Sent,
+        error: Option<String>,
+    ) {
+        self.attempts.push(Attempt {
+            n: self.attempts.len() as u32 + 1,
+            url: url.clone(),
+            status,
+            error,
+            sent,
+            wait_ms: std::mem::take(&mut self.waited).as_millis() as u64,
+            ms: begun.elapsed().as_millis() as u64,
+        });
+    }
+
+    /// An answer is the end, and has the history of the call.
+    pub fn done(self, mut response: Response) -> Response {
+        response.meta.attempts = self.attempts;
+        response.meta.redirects = self.redirects;
+        response
+    }
+
+    /// A failure is the end, and has the history of the call.
+    pub fn failed(&mut self, mut error: Error) -> Error {
+        if self.tries > 1 {
+            error.message += &format!(" (after {} attempts)", self.tries);
+        }
+        let attempts = std::mem::take(&mut self.attempts);
+        if let Some(response) = error.response.as_mut().and_then(Arc::get_mut) {
+            response.meta.attempts = attempts.clone();
+            response.meta.redirects = std::mem::take(&mut self.redirects);
+        }
+        error.attempts = attempts;
+        error
+    }
+}

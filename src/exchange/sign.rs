@@ -1,0 +1,198 @@
+//! A request in its final form: where it goes now, and with what. Nothing is added to it any more.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use super::jar::Jar;
+use super::redirect;
+use crate::config::{header_name, header_value};
+use crate::error::{Error, Result};
+use crate::redact::hide;
+use crate::request::{Content, Prepared, path_and_query, set_parameter};
+use crate::transport::Target;
+
+/// Where a request goes now: at first where the caller wants it, then where servers send it.
+#[derive(Debug)]
+pub(super) struct Hop<'a> {
+    pub method: Method,
+    pub url: Cow<'a, str>,
+    pub target: Arc<Target>,
+    /// May it carry what auth, the configuration and the call say? Else only what the library says itself.
+    pub trusted: bool,
+    pub body: Option<&'a Content<'a>>,
+    /// Is it the caller's own request still?
+    original: bool,
+    /// The places of secrets in `url`.
+    secret: Cow<'a, [Range<usize>]>,
+}
+
+impl<'a> Hop<'a> {
+    /// The request that the caller wants.
+    pub fn first(target: &Arc<Target>, prepared: &'a Prepared<'a>) -> Result<Hop<'a>> {
+        let method = Method::from_bytes(prepared.method.as_bytes());
+        Ok(Hop {
+            method: method.map_err(|_| Error::argument("the method cannot be sent over HTTP"))?,
+            url: Cow::Borrowed(&prepared.url),
+            target: target.clone(),
+            trusted: true,
+            body: prepared.body.as_ref(),
+            original: true,
+            secret: Cow::Borrowed(&prepared.secret),
+        })
+    }
+
+    /// The request that a redirect asks for. Credentials are made for it afresh, where it may have them.
+    pub fn after(&self, to: redirect::To, prepared: &'a Prepared<'a>) -> Result<Hop<'a>> {
+        let (mut url, mut secret) = (String::from(to.url), Vec::new());
+        if let Some((name, value)) = prepared.auth_query.filter(|_| to.trusted) {
+            (url, secret) = set_parameter(&url, &[], name, value);
+        }
+        let target = Target::of(&to.origin)?;
+        let target = if to.trusted { target } else { target.foreign() };
+        Ok(Hop {
+            method: to.method,
+            url: Cow::Owned(url),
+            target: Arc::new(target),
+            trusted: to.trusted,
+            body: self.body.filter(|_| to.keeps_body),
+            original: false,
+            secret: Cow::Owned(secret),
+        })
+    }
+
+    /// The fields of the request, but for Host and Content-Length.
+    fn fields(&self, prepared: &'a Prepared<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let all = if self.trusted { &prepared.headers[..] } else { prepared.public_headers() };
+        // What described the body goes with it; and a Host that was configured is the configured origin's.
+        let lost_body = prepared.body.is_some() && self.body.is_none();
+        let other_host = !self.original && !self.target.is_of(prepared.origin);
+        all.iter().map(|(name, value)| (*name, &**value)).filter(move |(name, _)| {
+            !(lost_body && describes_body(name)) && !(other_host && name.eq_ignore_ascii_case("host"))
+        })
+    }
+
+    /// The request with everything that it is sent with. `jar`: the cookies that go along.
+    pub fn draft(&self, prepared: &'a Prepared<'a>, jar: Option<&Jar>) -> Result<Draft<'_>> {
+        let bad = |what: &str| Error::argument(format!("{what} cannot be sent over HTTP"));
+        let mut headers = HeaderMap::with_capacity(prepared.headers.len() + 2);
+        // Host comes first (RFC 9110 7.2); one that was configured takes its place.
+        headers.insert(header::HOST, self.target.host_header());
+        for (name, value) in self.fields(prepared) {
+            // UTF-8 goes out as it is (RFC 9110 5.5: obs-text).
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a header's value"))?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
+            headers.insert(name, value);
+        }
+        if let Some((jar, url)) = jar.filter(|_| self.trusted).zip(self.parsed()) {
+            let configured = headers.get(header::COOKIE).map(|v| v.as_bytes());
+            if let Some(cookies) = jar.join(configured, &url).and_then(|c| HeaderValue::from_bytes(&c).ok()) {
+                headers.insert(header::COOKIE, cookies);
+            }
+        }
+        Ok(Draft {
+            method: &self.method,
+            url: Cow::Borrowed(&self.url),
+            headers,
+            body: self.body,
+            hidden: Vec::new(),
+            secret: Cow::Borrowed(&self.secret),
+        })
+    }
+
+    /// Its URL for messages. A redactor still has to look at it.
+    pub fn shown_url(&self) -> String {
+        hide(&self.url, &self.secret)
+    }
+
+    /// Its URL, for whoever has to look into it.
+    pub fn parsed(&self) -> Option<Url> {
+        Url::parse(&self.url).ok()
+    }
+}
+
+/// Fields that say what the body is (RFC 9110 8, RFC 9530).
+fn describes_body(name: &str) -> bool {
+    let starts = |with: &str| name.get(..with.len()).is_some_and(|n| n.eq_ignore_ascii_case(with));
+    starts("content-") || name.eq_ignore_ascii_case("digest") || name.eq_ignore_ascii_case("repr-digest")
+}
+
+/// A request whose bytes are final, for whoever signs it.
+pub struct Draft<'h> {
+    pub(super) method: &'h Method,
+    pub(super) url: Cow<'h, str>,
+    pub(super) headers: HeaderMap,
+    body: Option<&'h Content<'h>>,
+    /// The names of the fields that the signer has set: signatures are not for logs.
+    pub(super) hidden: Vec<HeaderName>,
+    /// The places of secrets in the URL.
+    pub(super) secret: Cow<'h, [Range<usize>]>,
+}
+
+impl Draft<'_> {
+    /// The method in capital letters.
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// The whole URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The value of a field.
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name.eq_ignore_ascii_case("content-length") {
+            return self.body?.length().map(|n| Cow::Owned(n.to_string()));
+        }
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    }
+
+    /// The body, where it lies in memory.
+    pub fn body(&self) -> Option<&[u8]> {
+        match self.body {
+            Some(Content::Bytes(bytes)) => Some(bytes),
+            Some(Content::Pieces(_)) => None,
+            None => Some(&[]),
+        }
+    }
+
+    /// Sets a field; one of that name is replaced.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<()> {
+        let wrong = |what: &str, m: String| Error::argument(format!("{what}: {m}"));
+        header_name(name).map_err(|m| wrong("name", m))?;
+        header_value(value).map_err(|m| wrong("value", m))?;
+        let bad = |what: &str| wrong(what, "cannot be sent over HTTP".into());
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("value"))?;
+        self.hidden.push(name.clone());
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// Sets a query parameter, not encoded; those of that name are replaced.
+    pub fn set_query(&mut self, name: &str, value: &str) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::argument("name: a query parameter has one"));
+        }
+        let (url, secret) = set_parameter(&self.url, &self.secret, name, value);
+        (self.url, self.secret) = (Cow::Owned(url), Cow::Owned(secret));
+        Ok(())
+    }
+
+    /// Path and query, as they stand in the request line.
+    pub(super) fn path_and_query(&self) -> Result<PathAndQuery> {
+        path_and_query(&self.url).parse().map_err(|_| Error::argument("the URL cannot be sent over HTTP"))
+    }
+}
+
+/// Values are secrets, or may be.
+impl std::fmt::Debug for Draft<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft").field("method", &self.method).finish_non_exhaustive()
+    }
+}
