@@ -301,7 +301,7 @@ fn an_answer_whose_body_fails_is_logged_too() {
     let api = faulty::api(&server.url(), &json!({}));
     let ((), lines) = api::log_lines(|| drop(api.fetch("bad", None, None).unwrap_err()));
     let line = lines.iter().find(|l| l.contains("< X-Cut: 1\n")).expect("the answer is logged");
-    assert!(line.ends_with("\n< the body did not come whole"), "{line}");
+    assert!(line.ends_with("\n< the body was not read whole"), "{line}");
 }
 
 // ---- meta and error ----

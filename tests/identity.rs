@@ -16,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use support::tls::{Ca, Leaf, TlsServer, answering};
-use support::{Folder, ok_json};
+use support::{Folder, ok_json, response};
 
 /// The secret of every connector here.
 const CANARY: &str = "canary-0c71e5aa93";
@@ -177,6 +177,35 @@ fn a_client_certificate_is_for_the_origin_and_no_proxy_is_shown_it() {
         assert_eq!(fault.status, TLS, "{version:?}: {}", fault.message);
         assert_eq!(server.server.requests().len(), 0);
         through(&server.url(), "none").unwrap();
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_no_other_origin_that_a_redirect_leads_to() {
+    let (ca, folder) = (Ca::new(), Folder::new());
+    let ca_file = folder.write("ca.pem", ca.pem());
+    let leaf = ca.identity(Leaf::Good);
+    let certificate = folder.write("leaf.pem", &leaf.certificate_pem);
+    let key = folder.write("leaf.key", &leaf.key_pem);
+    for version in BOTH {
+        let other = demanding(&ca, &[ca.pem()], version);
+        let to = format!("{}/x", other.url());
+        let own = TlsServer::start(
+            ca.identity(Leaf::Good),
+            answering(move |_| response("302 Found", &format!("Location: {to}\r\n"), "")),
+        );
+        let fetch = |allowed: &[String]| {
+            let config = json!({
+                "base_url": own.url(), "retry_count": 1, "allow_origins": allowed,
+                "tls": {"ca_file": ca_file, "client_cert": certificate, "client_key": key},
+                "endpoints": {"get": {"path": "/x"}},
+            });
+            Api::new(&config.to_string()).unwrap().fetch("get", None, None)
+        };
+        let fault = fetch(&[]).expect_err("the other origin was shown it");
+        assert_eq!(fault.status, TLS, "{version:?}: {}", fault.message);
+        assert_eq!(other.server.requests().len(), 0);
+        assert_eq!(fetch(&[other.url()]).unwrap().text(), "\"known\"");
     }
 }
 

@@ -88,7 +88,7 @@ impl Display for Incoming<'_> {
         }
         match size {
             Some(size) => write!(f, "< {size} bytes of body"),
-            None => f.write_str("< the body did not come whole"),
+            None => f.write_str("< the body was not read whole"),
         }
     }
 }

@@ -59,6 +59,29 @@ mod c {
         pub fn apl_connector_open(path: *const c_char, out: *mut *mut Handle, error: *mut *mut Handle)
         -> i32;
         pub fn apl_connector_free(connector: *mut Handle);
+        pub fn apl_connector_on_request(
+            connector: *mut Handle,
+            on_request: Option<unsafe extern "C" fn(*mut Handle, *mut c_void) -> i32>,
+            user_data: *mut c_void,
+            drop: Option<unsafe extern "C" fn(*mut c_void)>,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_request_method(request: *const Handle) -> *const c_char;
+        pub fn apl_request_url(request: *const Handle) -> *const c_char;
+        pub fn apl_request_header(request: *const Handle, name: *const c_char) -> *const c_char;
+        pub fn apl_request_body(request: *const Handle, len: *mut usize) -> *const u8;
+        pub fn apl_request_set_header(
+            request: *mut Handle,
+            name: *const c_char,
+            value: *const c_char,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_request_set_query(
+            request: *mut Handle,
+            name: *const c_char,
+            value: *const c_char,
+            error: *mut *mut Handle,
+        ) -> i32;
         pub fn apl_check_health(
             connector: *const Handle,
             cancel: *const Handle,
@@ -345,6 +368,32 @@ impl Api {
         Api::new(&config.to_string()).expect("a plain configuration")
     }
 
+    /// Sets who signs each request.
+    pub fn on_request(
+        &self,
+        on_request: impl Fn(&mut Outgoing) -> i32 + Send + Sync + 'static,
+    ) -> Result<(), Fault> {
+        type Signer = Box<dyn Fn(&mut Outgoing) -> i32 + Send + Sync>;
+
+        unsafe extern "C" fn call_back(request: *mut c_void, user_data: *mut c_void) -> i32 {
+            // SAFETY: `on_drop` has not run: a callback that runs keeps its user data.
+            let signer = unsafe { &*user_data.cast::<Signer>() };
+            signer(&mut Outgoing(request))
+        }
+
+        unsafe extern "C" fn on_drop(user_data: *mut c_void) {
+            // SAFETY: it came from `into_raw` and is given back once.
+            drop(unsafe { Box::from_raw(user_data.cast::<Signer>()) });
+        }
+
+        let signer: Box<Signer> = Box::new(Box::new(on_request));
+        let user_data = Box::into_raw(signer).cast();
+        // SAFETY: the user data lives until `on_drop`; the out-pointer is valid.
+        status(|error| unsafe {
+            c::apl_connector_on_request(self.0, Some(call_back), user_data, Some(on_drop), error)
+        })
+    }
+
     pub fn fetch<'a>(
         &self,
         endpoint: &str,
@@ -462,6 +511,66 @@ impl Api {
         // SAFETY: as in `fetch_until`.
         response(|out, error| unsafe { c::apl_check_health(self.0, token(cancel), out, error) })
     }
+}
+
+/// A request that is about to be sent, in the callback that signs it.
+pub struct Outgoing(*mut c_void);
+
+impl Outgoing {
+    pub fn method(&self) -> String {
+        // SAFETY: the request is alive while the callback runs.
+        owned(unsafe { c::apl_request_method(self.0) })
+    }
+
+    pub fn url(&self) -> String {
+        // SAFETY: as above.
+        owned(unsafe { c::apl_request_url(self.0) })
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        let name = c_text(name);
+        // SAFETY: as above; the name lives through the call.
+        let value = unsafe { c::apl_request_header(self.0, name.as_ptr()) };
+        (!value.is_null()).then(|| owned(value))
+    }
+
+    pub fn body(&self) -> Option<Vec<u8>> {
+        let mut len = 0;
+        // SAFETY: as above; the bytes are copied, and NUL-terminated beyond their length.
+        unsafe {
+            let body = c::apl_request_body(self.0, &mut len);
+            if body.is_null() {
+                return None;
+            }
+            assert_eq!(*body.add(len), 0, "a body is NUL-terminated beyond its length");
+            Some(std::slice::from_raw_parts(body, len).to_vec())
+        }
+    }
+
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        let (name, value) = (c_text(name), c_text(value));
+        // SAFETY: as above.
+        status(|error| unsafe { c::apl_request_set_header(self.0, name.as_ptr(), value.as_ptr(), error) })
+    }
+
+    pub fn set_query(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        let (name, value) = (c_text(name), c_text(value));
+        // SAFETY: as above.
+        status(|error| unsafe { c::apl_request_set_query(self.0, name.as_ptr(), value.as_ptr(), error) })
+    }
+}
+
+/// A call that answers with a status only.
+fn status(f: impl FnOnce(*mut *mut c_void) -> i32) -> Result<(), Fault> {
+    let mut error = std::ptr::without_provenance_mut(8);
+    let status = f(&mut error);
+    if status < 100 {
+        assert!(error.is_null(), "status {status} with an error");
+        return Ok(());
+    }
+    let fault = fault(error);
+    assert_eq!(fault.status, status, "the error's own status");
+    Err(fault)
 }
 
 /// Runs `f` and gives every log line of the process meanwhile. One at a time: the log is the process's.
