@@ -166,7 +166,7 @@ test-go: servers lib
 .PHONY: test-servers
 test-servers: need-servers
 	$(call say,httpbin and nginx and squid and microsocks)
-	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored
+	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
 # --- the rest -----------------------------------------------------------------------------------------------
 

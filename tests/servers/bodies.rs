@@ -43,7 +43,7 @@ fn arrives(
         for (key, value) in wanted.as_object().unwrap() {
             all[key] = value.clone();
         }
-        assert_eq!(echo, all);
+        assert!(echo == all, "{:.2000}\ninstead of {:.2000}", echo.to_string(), all.to_string());
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::api::{AUTH, Answer, Fault, log_lines};
+use crate::api::{AUTH, Answer, Api, Fault, log_lines};
 use crate::{BINARY, alone, get, good, its, one, shown};
 
 /// With `user:password@`, encoded.
@@ -15,11 +15,15 @@ fn proxy(scheme: &str, name: &str, password: Option<&str>) -> String {
     format!("{scheme}://{}{}", login.unwrap_or_default(), its(name))
 }
 
-/// Asks httpbin for what arrived, by this proxy.
-fn by(proxy: &str, base: &str) -> Result<Answer, Fault> {
+fn by(proxy: &str, base: &str) -> Api {
     let endpoint = json!({"path": "/post", "method": "POST"});
     let keys = json!({"proxy": proxy, "auth": {"type": "bearer", "token": "canary-token"}});
-    one(&its(base), endpoint, keys).send_bytes("x", &BINARY, None)
+    one(&its(base), endpoint, keys)
+}
+
+/// Asks httpbin for what arrived.
+fn ask(api: &Api) -> Result<Answer, Fault> {
+    api.send_bytes("x", &BINARY, None)
 }
 
 /// Who asked, as the origin sees it: each proxy has an address of its own to go out by.
@@ -27,24 +31,29 @@ const BY_SQUID: &str = "127.0.0.2";
 const BY_SOCKS: &str = "127.0.0.3";
 const BY_OPEN_SOCKS: &str = "127.0.0.4";
 
+/// Twice, over one connection.
 fn goes(proxy: &str, base: &str, origin: &str) {
-    let (outcome, log) = log_lines(|| by(proxy, base));
-    let answer = good(outcome);
-    let echo = answer.json();
-    assert_eq!(echo["origin"], origin, "{proxy} {base}");
-    assert!(echo["data"] == shown(&BINARY), "{proxy} {base}: the body");
-    assert_eq!(echo["url"], format!("{}/post", its(base)));
-    assert_eq!(echo["headers"]["Authorization"], "Bearer canary-token");
-    assert_eq!(echo["headers"]["Proxy-Authorization"], Value::Null);
-    // squid says so where it speaks HTTP with us; through a tunnel there is nothing of it.
-    assert_eq!(answer.header("Via").is_some(), origin == BY_SQUID && base == "httpbin");
-    nothing_secret(&format!("{} {}", answer.meta, log.join("\n")));
+    let api = by(proxy, base);
+    for reused in [false, true] {
+        let (outcome, log) = log_lines(|| ask(&api));
+        let answer = good(outcome);
+        let echo = answer.json();
+        assert_eq!(echo["origin"], origin, "{proxy} {base}");
+        assert!(echo["data"] == shown(&BINARY), "{proxy} {base}: the body");
+        assert_eq!(echo["url"], format!("{}/post", its(base)));
+        assert_eq!(echo["headers"]["Authorization"], "Bearer canary-token");
+        assert_eq!(echo["headers"]["Proxy-Authorization"], Value::Null);
+        assert_eq!(answer.meta["reused"], reused, "{proxy} {base}");
+        // squid says so where it speaks HTTP with us; through a tunnel there is nothing of it.
+        assert_eq!(answer.header("Via").is_some(), origin == BY_SQUID && base == "httpbin");
+        nothing_secret(&format!("{} {}", answer.meta, log.join("\n")));
+    }
 }
 
 fn nothing_secret(text: &str) {
     let password = its("password");
     let basic = BASE64.encode(format!("{}:{password}", its("user")));
-    for secret in [&*password, &basic, "canary-"] {
+    for secret in [&*password, &basic, "canary-", "canary%2D"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
 }
@@ -85,7 +94,7 @@ fn a_wrong_password_for_a_proxy_is_an_auth_error() {
             ("socks5", "socks", "httpbin", 0),
             ("socks5", "socks", "https", 0),
         ] {
-            let (outcome, log) = log_lines(|| by(&proxy(scheme, name, password), base));
+            let (outcome, log) = log_lines(|| ask(&by(&proxy(scheme, name, password), base)));
             let fault = outcome.expect_err("the proxy lets nobody in");
             assert_eq!(
                 (fault.status, fault.http_status),
