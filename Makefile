@@ -1,9 +1,10 @@
-# make demo     builds the library and the demo API, and runs the quickstart against it
-# make test     everything that a change must pass; minutes
-# make nightly  what takes longer
-# make bench    the library against libcurl, both called from C
-# make headers  generates the committed headers again, after a change in src/ffi
-# make clean    removes what was built
+# make demo          builds the library and the demo API, and runs the quickstart against it
+# make test          everything that a change must pass; minutes
+# make test-servers  the library with httpbin, nginx, squid and a SOCKS proxy
+# make nightly       what takes longer
+# make bench         the library against libcurl, both called from C
+# make headers       generates the committed headers again, after a change in src/ffi
+# make clean         removes what was built
 #
 # What is missing is installed by name with apt (as root), but for Rust itself.
 
@@ -15,8 +16,8 @@ MAKEFLAGS += --no-builtin-rules
 
 # Each crate builds in its own folder, whatever the caller's environment says.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET RUSTFLAGS
-# Where a Go toolchain lands on a machine without one.
-export PATH := $(PATH):$(CURDIR)/target/tools/go/bin
+# Where a Go toolchain lands on a machine without one, and where Debian has its servers.
+export PATH := $(PATH):$(CURDIR)/target/tools/go/bin:/usr/sbin
 
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 RELEASE := target/release
@@ -43,11 +44,13 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-bench
+.PHONY: need-demo need-test need-servers need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
 	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
+need-servers: need-demo
+	@.ci/need python3 openssl nginx squid microsocks zstd
 
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3
@@ -156,6 +159,14 @@ test-go: servers lib
 	$(call say,Go)
 	@cd tests/go && test -z "$$(gofmt -l .)" && go vet ./... && \
 		GODEBUG=cgocheck=1 ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -count=1 -v ./...
+
+# --- servers of others --------------------------------------------------------------------------------------
+
+# The same build as test-rust.
+.PHONY: test-servers
+test-servers: need-servers
+	$(call say,httpbin and nginx and squid and microsocks)
+	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
 # --- the rest -----------------------------------------------------------------------------------------------
 
