@@ -413,9 +413,21 @@ class Text {
 
 namespace detail {
 
+/* What a callback of the call under way on this thread has thrown. */
+inline std::exception_ptr& thrown() noexcept {
+  static thread_local std::exception_ptr kept;
+  return kept;
+}
+
 /* To be called after the call that sets `error`, never in one expression with it. */
 inline void check(apl_status status, apl_error* error) {
-  if (status >= APL_STATUS_NULL_ARGUMENT) throw Error(status, error);
+  if (status >= APL_STATUS_NULL_ARGUMENT) {
+    const Error failure(status, error);
+    const std::exception_ptr callbacks = std::move(thrown());
+    thrown() = nullptr;
+    if (callbacks) std::rethrow_exception(callbacks);
+    throw failure;
+  }
 }
 
 }  // namespace detail
@@ -443,6 +455,78 @@ class Cancel {
 };
 
 /**
+ * A request that is about to be sent, in the callback that signs it. It ends with the callback.
+ *
+ * @since 0.1.0
+ */
+class Request {
+ public:
+  /** The request of a callback. @since 0.1.0 */
+  explicit Request(apl_request* handle) noexcept : handle_(handle) {}
+
+  /** The method in capital letters. @since 0.1.0 */
+  const char* method() const noexcept { return detail::or_empty(apl_request_method(handle_)); }
+
+  /** The URL, with its query. @since 0.1.0 */
+  const char* url() const noexcept { return detail::or_empty(apl_request_url(handle_)); }
+
+  /** A header's value; NULL if there is none. @since 0.1.0 */
+  const char* header(Text name) const noexcept { return apl_request_header(handle_, name.get()); }
+
+  /** Does the body lie in memory? One that is made of files does not. @since 0.1.0 */
+  bool has_body() const noexcept { return apl_request_body(handle_, nullptr) != nullptr; }
+
+  /** A copy of the body. @since 0.1.0 */
+  std::string body() const {
+    std::size_t len = 0;
+    const std::uint8_t* data = apl_request_body(handle_, &len);
+    return data ? std::string(reinterpret_cast<const char*>(data), len) : std::string();
+  }
+
+  /** Sets a header; one of that name is replaced. @since 0.1.0 */
+  void set_header(Text name, Text value) {
+    apl_error* error = nullptr;
+    const apl_status status = apl_request_set_header(handle_, name.get(), value.get(), &error);
+    detail::check(status, error);
+  }
+
+  /** Sets a query parameter, not encoded; those of that name are replaced. @since 0.1.0 */
+  void set_query(Text name, Text value) {
+    apl_error* error = nullptr;
+    const apl_status status = apl_request_set_query(handle_, name.get(), value.get(), &error);
+    detail::check(status, error);
+  }
+
+  /** The C handle. @since 0.1.0 */
+  apl_request* get() const noexcept { return handle_; }
+
+ private:
+  apl_request* handle_;
+};
+
+/** Signs a request. 0: send it; anything else makes the call fail as AUTH. What it throws, the call throws.
+ *  @since 0.1.0 */
+using RequestSigner = std::function<std::int32_t(Request&)>;
+
+namespace detail {
+
+/* What C calls: an exception that got out of here would unwind through frames that are not C++'s. */
+struct RequestTrampoline {
+  static std::int32_t sign(apl_request* request, void* user_data) noexcept {
+    try {
+      Request view(request);
+      return (*static_cast<const RequestSigner*>(user_data))(view);
+    } catch (...) {
+      thrown() = std::current_exception();
+      return -1;
+    }
+  }
+  static void drop(void* user_data) noexcept { delete static_cast<RequestSigner*>(user_data); }
+};
+
+}  // namespace detail
+
+/**
  * An API, described once. Its calls are for every thread at once; what fails is thrown as Error.
  *
  * @since 0.1.0
@@ -464,6 +548,17 @@ class Connector {
     Connector connector;
     connector.handle_.reset(handle);
     return connector;
+  }
+
+  /** Sets who signs each request to the configured origins; before the first call. @since 0.1.0 */
+  void on_request(RequestSigner signer) {
+    if (!signer) throw Error(APL_STATUS_NULL_ARGUMENT, "on_request is empty");
+    std::unique_ptr<RequestSigner> kept(new RequestSigner(std::move(signer)));
+    apl_error* error = nullptr;
+    const apl_status status =
+        apl_connector_on_request(handle_.get(), &detail::RequestTrampoline::sign, kept.release(),
+                                 &detail::RequestTrampoline::drop, &error);
+    detail::check(status, error);
   }
 
   /** Asks the API for its health; the body is the verdict, JSON. @since 0.1.0 */
@@ -524,6 +619,7 @@ class Connector {
   static Response answer(Call call) {
     apl_response* out = nullptr;
     apl_error* error = nullptr;
+    detail::thrown() = nullptr;
     const apl_status status = call(&out, &error);
     detail::check(status, error);
     return Response(out);

@@ -105,7 +105,7 @@ enum Elsewhere {
     Port(Server),
     /// The same server under its other name.
     Host,
-    Scheme(TlsServer, Folder),
+    Scheme(TlsServer),
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn no_secret_goes_to_another_origin_by_a_redirect_or_a_retry_there() {
                     keys["tls"] = json!({"ca_file": file});
                     let server = TlsServer::start(ca.identity(Leaf::Good), support::tls::answering(answer));
                     let url = server.url();
-                    (Elsewhere::Scheme(server, folder), Some(format!("{url}/other")))
+                    (Elsewhere::Scheme(server), Some(format!("{url}/other")))
                 }
             };
             let own: Server = Server::start(answering(move |request| {
@@ -158,7 +158,7 @@ fn no_secret_goes_to_another_origin_by_a_redirect_or_a_retry_there() {
             match &other {
                 Elsewhere::Port(server) => away.extend(server.requests()),
                 Elsewhere::Host => {}
-                Elsewhere::Scheme(server, _) => away.extend(server.server.requests()),
+                Elsewhere::Scheme(server) => away.extend(server.server.requests()),
             }
             assert_eq!(at_home.len(), 1, "{way}, {elsewhere}");
             assert!(has_secret(&text_of(&at_home[0])), "{way}: {}", at_home[0].head);

@@ -72,7 +72,7 @@ impl<'a> Hop<'a> {
         let lost_body = prepared.body.is_some() && self.body.is_none();
         let other_host = !self.original && !self.target.is_of(prepared.origin);
         all.iter().map(|(name, value)| (*name, &**value)).filter(move |(name, _)| {
-            !(lost_body && describes_body(name)) && !(other_host && name.eq_ignore_ascii_case("host"))
+            !(lost_body && describes_body(name) || other_host && name.eq_ignore_ascii_case("host"))
         })
     }
 

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 #include <type_traits>
 
 static int failures = 0;
@@ -66,6 +67,59 @@ static void errors() {
   }
 }
 
+static void signatures() {
+  const char* config =
+      R"({"base_url": "http://127.0.0.1:9", "endpoints": {"e": {"path": "/x", "method": "POST"}}})";
+  auto alive = std::make_shared<int>(0);
+  {
+    apl::Connector refused(config);
+    refused.on_request([alive](apl::Request& request) {
+      check(std::strcmp(request.method(), "POST") == 0, "the method");
+      check(std::strcmp(request.url(), "http://127.0.0.1:9/x") == 0, "the URL");
+      check(std::strcmp(request.header("content-length"), "2") == 0, "a header");
+      check(!request.header("X-None") && request.has_body() && request.body() == "{}", "the body");
+      request.set_header("X-Signature", std::string("s"));
+      request.set_query("a", "b c");
+      check(std::strcmp(request.url(), "http://127.0.0.1:9/x?a=b%20c") == 0, "what was set");
+      try {
+        request.set_header("Content-Length", "5");
+        check(false, "framing is the library's");
+      } catch (const apl::Error& error) {
+        check(error.status() == apl::Status::InvalidArgument, "framing is refused");
+      }
+      return 7;
+    });
+    try {
+      refused.send("e", "{}");
+      check(false, "a refusal is an error");
+    } catch (const apl::Error& error) {
+      check(error.status() == apl::Status::Auth && std::strstr(error.what(), "returned 7"), "it is named");
+    }
+    try {
+      refused.on_request([](apl::Request&) { return 0; });
+      check(false, "too late is an error");
+    } catch (const apl::Error& error) {
+      check(error.status() == apl::Status::Busy, "too late");
+    }
+    check(alive.use_count() == 2, "the signer is kept");
+  }
+  check(alive.use_count() == 1, "the signer is freed");
+  apl::Connector throwing(config);
+  throwing.on_request([](apl::Request&) -> std::int32_t { throw std::runtime_error("mine"); });
+  try {
+    throwing.send("e", "{}");
+    check(false, "what a signer throws, the call throws");
+  } catch (const std::runtime_error& error) {
+    check(std::strcmp(error.what(), "mine") == 0, "unchanged");
+  }
+  try {
+    throwing.send("no such endpoint", "{}");
+    check(false, "the next call has its own failure");
+  } catch (const apl::Error& error) {
+    check(error.status() == apl::Status::UnknownEndpoint, "the next call has its own failure");
+  }
+}
+
 static void cancel() {
   apl::Cancel token;
   check(!token.is_triggered(), "a new token is not triggered");
@@ -85,6 +139,7 @@ static void logs() {
 int main() {
   versions();
   errors();
+  signatures();
   cancel();
   logs();
   if (failures == 0) std::printf("ok\n");
