@@ -1,5 +1,6 @@
 # make demo     builds the library and the demo API, and runs the quickstart against it
 # make test     everything that a change must pass; minutes
+# make test-reference  the library against apilinker, field by field: docs/differences.md
 # make nightly  what takes longer
 # make bench    the library against libcurl, both called from C
 # make headers  generates the committed headers again, after a change in src/ffi
@@ -43,11 +44,13 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-bench
+.PHONY: need-demo need-test need-reference need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
 	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
+need-reference: need-demo
+	@.ci/need python3
 
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3
@@ -156,6 +159,19 @@ test-go: servers lib
 	$(call say,Go)
 	@cd tests/go && test -z "$$(gofmt -l .)" && go vet ./... && \
 		GODEBUG=cgocheck=1 ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -count=1 -v ./...
+
+# --- the reference ------------------------------------------------------------------------------------------
+
+# WORD: only the cases with it in their names.
+.PHONY: test-reference
+test-reference: need-reference lib target/reference/requirements.txt
+	$(call say,apilinker and apl: the same blocks and the same calls)
+	@target/reference/bin/python -B tests/reference/compare.py $(RELEASE)/libapl.so $(WORD)
+
+target/reference/requirements.txt: tests/reference/requirements.txt
+	@python3 -m venv --clear target/reference
+	@target/reference/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@cp $< $@
 
 # --- the rest -----------------------------------------------------------------------------------------------
 
