@@ -1,10 +1,11 @@
-# make demo          builds the library and the demo API, and runs the quickstart against it
-# make test          everything that a change must pass; minutes
-# make test-servers  the library with httpbin, nginx, squid and a SOCKS proxy
-# make nightly       what takes longer
-# make bench         the library against libcurl, both called from C
-# make headers       generates the committed headers again, after a change in src/ffi
-# make clean         removes what was built
+# make demo            builds the library and the demo API, and runs the quickstart against it
+# make test            everything that a change must pass; minutes
+# make test-reference  the library against apilinker, field by field: docs/differences.md
+# make test-servers    the library with httpbin, nginx, squid and a SOCKS proxy
+# make nightly         what takes longer
+# make bench           the library against libcurl, both called from C
+# make headers         generates the committed headers again, after a change in src/ffi
+# make clean           removes what was built
 #
 # What is missing is installed by name with apt (as root), but for Rust itself.
 
@@ -44,11 +45,13 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-servers need-bench
+.PHONY: need-demo need-test need-reference need-servers need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
 	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
+need-reference: need-demo
+	@.ci/need python3
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd
 
@@ -159,6 +162,19 @@ test-go: servers lib
 	$(call say,Go)
 	@cd tests/go && test -z "$$(gofmt -l .)" && go vet ./... && \
 		GODEBUG=cgocheck=1 ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -count=1 -v ./...
+
+# --- the reference ------------------------------------------------------------------------------------------
+
+# WORD: only the cases with it in their names.
+.PHONY: test-reference
+test-reference: need-reference lib target/reference/requirements.txt
+	$(call say,apilinker and apl: the same blocks and the same calls)
+	@target/reference/bin/python -B tests/reference/compare.py $(RELEASE)/libapl.so $(WORD)
+
+target/reference/requirements.txt: tests/reference/requirements.txt
+	@python3 -m venv --clear target/reference
+	@target/reference/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@cp $< $@
 
 # --- servers of others --------------------------------------------------------------------------------------
 

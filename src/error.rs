@@ -8,6 +8,7 @@ use serde::Serialize;
 
 pub use crate::response::{Attempt, Sent};
 
+use crate::decode::decode_text;
 use crate::response::Response;
 
 /// What went wrong. The numbers are the C ABI's statuses: pinned, never reused.
@@ -320,7 +321,9 @@ impl Error {
             error_category: self.category(),
             status_code: d.http_status,
             response_body: d.response.as_ref().map(|r| {
-                let mut body = shown(r, r.body());
+                // A charset that nobody knows hides nothing.
+                let text = decode_text(&r.head, r.body().to_vec()).map(|(text, _)| text);
+                let mut body = shown(r, text.as_deref().unwrap_or(r.body()));
                 if let Some((end, _)) = body.char_indices().nth(most) {
                     body.truncate(end);
                 }

@@ -67,16 +67,16 @@ pub(crate) fn verdict(base_url: &str, health: &Health, outcome: Result<Response>
 }
 
 fn judge(code: u16, asked_to_wait: bool, health: &Health) -> Status {
-    if let Some(expected) = health.expect_status.as_ref().filter(|e| !e.is_empty()) {
-        if expected.contains(code) {
-            return Status::Healthy;
-        }
-    } else if (200..400).contains(&code) || (code == 404 && health.path.is_none()) {
+    let expected = health.expect_status.as_ref().filter(|e| !e.is_empty());
+    if expected.map_or((200..400).contains(&code), |e| e.contains(code)) {
         return Status::Healthy;
     }
     match code {
         429 => Status::Degraded,
         503 if asked_to_wait => Status::Degraded,
+        401 | 403 | 407 => Status::Unhealthy,
+        // Nobody said that there is something at `/`: what does not find it, or wants another method, is there.
+        400..=499 if health.path.is_none() && expected.is_none() => Status::Healthy,
         _ => Status::Unhealthy,
     }
 }
@@ -109,13 +109,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_health_a_refusal_is_not() {
-        for code in [200, 204, 301, 304, 404] {
+        for code in [200, 204, 301, 304, 400, 404, 405] {
             assert_eq!(of(code, false), Status::Healthy, "{code}");
         }
         assert_eq!(of(429, false), Status::Degraded);
         assert_eq!(of(503, true), Status::Degraded);
-        for code in [400, 401, 403, 405, 500, 503, 504] {
+        for code in [401, 403, 407, 500, 503, 504] {
             assert_eq!(of(code, false), Status::Unhealthy, "{code}");
+        }
+        let said = Health { path: Some(crate::config::Text::new("/health")), ..Health::default() };
+        for code in [400, 404, 405] {
+            assert_eq!(judge(code, false, &said), Status::Unhealthy, "{code}");
         }
     }
 }

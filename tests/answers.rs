@@ -134,6 +134,19 @@ fn an_errors_body_is_shown_decoded() {
 }
 
 #[test]
+fn an_errors_text_is_decoded_from_its_charset() {
+    for (media, body, shown) in [
+        ("text/plain; charset=ISO-8859-1", &b"caf\xe9"[..], "café"),
+        ("text/plain", "café".as_bytes(), "café"),
+        ("text/plain; charset=klingon", b"caf\xe9", "caf\u{fffd}"),
+    ] {
+        let fault = fault(response("400 Bad", &format!("Content-Type: {media}\r\n"), body), Close::Keep);
+        assert_eq!(fault.json["response_body"], shown, "{media}");
+        assert_eq!(fault.response_body, body, "{media}");
+    }
+}
+
+#[test]
 fn of_an_errors_body_that_is_too_long_or_broken_the_start_is_shown() {
     let long = "x".repeat(100_000);
     let shown = |headers: &str, body: &[u8]| {

@@ -335,6 +335,12 @@ fn recursive_schemas_and_hostile_patterns_end() {
 
 // ---- configuration ----
 
+#[test]
+fn an_empty_path_is_the_whole_answer() {
+    let body = r#"{"": 1, "a": 2}"#;
+    assert_eq!(with(ok_json(body), json!({"response_path": ""})).answer().text(), body);
+}
+
 fn refused(endpoint: Value) -> Fault {
     let config = json!({"base_url": "https://a.example", "auth": {"type": "bearer", "token": TOKEN},
         "endpoints": {"e": endpoint}});
@@ -346,7 +352,6 @@ fn refused(endpoint: Value) -> Fault {
 #[test]
 fn a_path_that_is_none_is_refused_when_the_connector_is_made() {
     for (path, says) in [
-        ("", "must not be empty"),
         ("a..b", "must not have an empty step"),
         ("/a~2", "is not a JSON Pointer"),
         ("$.a[", "is not a JSONPath"),

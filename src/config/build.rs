@@ -277,7 +277,9 @@ fn build_endpoint(
         flat(value).map_err(|m| (at(&["params", param]), m))?;
         secrets.extend(value.env().map(Secret::new));
     }
-    let response_path = keys.response_path.as_deref().map(Path::parse).transpose();
+    // An empty one is the whole answer, for the reference as for RFC 6901.
+    let response_path = keys.response_path.as_deref().filter(|p| !p.is_empty());
+    let response_path = response_path.map(Path::parse).transpose();
     let response_path = response_path.map_err(|m| (at(&["response_path"]), m))?;
     let schema = |key: &str, schema: &Option<RawJson>| {
         schema.as_ref().map(|s| Schema::new(s.get())).transpose().map_err(|m| (at(&[key]), m))

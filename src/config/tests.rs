@@ -295,7 +295,7 @@ fn paths_are_checked() {
         "/a#b",
         "/{#a}",
         "/a{",
-        "/a b",
+        "/a%zz",
         "/a\\\\b",
         "https://evil.example/x",
         "https://{h}/",

@@ -1,6 +1,6 @@
 //! The base URL, and how a URL's parts are encoded.
 
-use percent_encoding::{CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use super::origin::Origin;
@@ -23,12 +23,15 @@ impl std::fmt::Debug for Base {
     }
 }
 
-/// Percent-encodes the letters of a template's literal parts that are not ASCII; the rest stays as it is.
+/// What stands in no URL as it is (RFC 3986 2), but for what is refused: backslashes, broken `%`, control characters.
+const FOREIGN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'|');
+
+/// Percent-encodes what stands in no URL in a template's literal parts; the rest stays as it is.
 pub fn encode_literals(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     for part in template.split_inclusive('}') {
         let (literal, expression) = part.split_at(part.find('{').unwrap_or(part.len()));
-        out.extend(utf8_percent_encode(literal, CONTROLS));
+        out.extend(utf8_percent_encode(literal, FOREIGN));
         out.push_str(expression);
     }
     out

@@ -145,7 +145,8 @@ impl Prototype {
         };
         let bodies = Bodies {
             kind: keys.body,
-            template: keys.body_template.as_ref().map(|t| t.get().to_owned()),
+            // One without members is none, as in the reference: a GET would carry a body that nobody meant.
+            template: keys.body_template.as_ref().map(|t| t.get().to_owned()).filter(|t| t != "{}"),
             content_type: keys.content_type.clone(),
             boundary: generate.boundary,
         };

@@ -138,6 +138,15 @@ fn templates_have_all_four_levels() {
 }
 
 #[test]
+fn what_stands_in_no_url_is_percent_encoded_in_a_path() {
+    assert_eq!(
+        url(r#"path: '/a b"<>^`|é/{id}?q=c d', params: {id: 1}"#, "{}"),
+        "/a%20b%22%3C%3E%5E%60%7C%C3%A9/1?q=c%20d"
+    );
+    assert_eq!(url("path: '/%2F%20'", "{}"), "/%2F%20");
+}
+
+#[test]
 fn paths_are_appended_and_queries_kept() {
     let at = |base: &str, path: &str| {
         let c =
@@ -278,6 +287,17 @@ fn bodies_keep_their_bytes() {
     assert_eq!(body(&p, "{}", Body::Send("[1]")).0.unwrap(), "[1]");
     let e = p.prepare(None, &CallOptions::default(), Body::Send("{nope")).unwrap_err();
     assert!(e.kind() == Kind::InvalidArgument && e.to_string().starts_with("data: not valid JSON"));
+}
+
+#[test]
+fn an_empty_template_is_no_body() {
+    for kind in ["json", "form", "multipart"] {
+        let p = endpoint(&format!("path: /x, method: POST, body: {kind}, body_template: {{ }}"));
+        assert_eq!(body(&p, "{}", Body::Fetch), (None, None), "{kind}");
+    }
+    let p = endpoint("path: /x, method: POST, body_template: {}");
+    assert_eq!(body(&p, "{}", Body::Send("{}")).0.unwrap(), "{}");
+    assert_eq!(body(&p, r#"{"data": {}}"#, Body::Fetch).0.unwrap(), "{}");
 }
 
 #[test]

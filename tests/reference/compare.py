@@ -1,0 +1,185 @@
+"""The same connector blocks and the same calls through apilinker and through apl, compared field by field.
+
+    compare.py LIBAPL.SO [WORD]     WORD: only the cases with it in their names
+
+Every difference must be one that docs/differences.md has, and every line there must be shown by a case.
+"""
+
+import fnmatch
+import json
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+from cases import CASES
+from clients import Apl, Members, Number, Reference, Refused
+from recorder import Recorder
+from table import EVERYWHERE
+
+DOCUMENT = Path(__file__).parents[2] / "docs/differences.md"
+
+
+def flat(value, name, out):
+    """Every leaf of a value under its name; what cannot be told apart by names is one leaf."""
+    if isinstance(value, Members) and value and len({k for k, _ in value}) == len(value):
+        for key, inner in value:
+            flat(inner, f"{name}.{key}", out)
+    elif type(value) is list and value:
+        for at, inner in enumerate(value):
+            flat(inner, f"{name}[{at}]", out)
+    else:
+        out[name] = text(value)
+
+
+def text(value):
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, Members):
+        return "{" + ",".join(f"{json.dumps(k)}:{text(v)}" for k, v in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(text, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def request_fields(request, name, out):
+    for key in ("method", "target", "version"):
+        out[f"{name}.{key}"] = request[key]
+    # Names in any case and any order are the same (RFC 9110 5.1, 5.3); values are not.
+    for header, values in request["headers"].items():
+        out[f"{name}.headers.{header}"] = ", ".join(values)
+        if len(values) > 1:
+            out[f"{name}.headers.{header}.lines"] = str(len(values))
+    out[f"{name}.body"] = request["body"].decode(errors="surrogateescape")
+
+
+def shape(field, value):
+    """What is made anew each time is compared by its shape."""
+    if field.endswith("timestamp"):
+        return re.sub(r"\d", "0", re.sub(r'(\.\d+)?(?=Z?"$)', ".0", value, count=1))
+    if field.endswith("latency_ms"):
+        return "a float" if "." in value else "an integer"
+    return value
+
+
+def side(make, case, recorder):
+    """Everything that one side did, as fields; and how many requests that was."""
+    recorder.script(case.answers)
+    try:
+        client = make(recorder.fill(case.text))
+    except Refused as refused:
+        return {"config": f"refused: {refused}"}, 0
+    out, count = {"config": "accepted"}, 0
+    for number, call in enumerate(case.calls, 1):
+        prefix = f"{number}:" if number > 1 else ""
+        outcome = client.call(*call)
+        for part, value in outcome:
+            flat(value, prefix + part, out)
+        out[prefix + "kind"] = " and ".join(part for part, _ in outcome)
+        out[prefix + "outcome"] = " and ".join(brief(part, value) for part, value in outcome)
+        requests = recorder.taken()
+        count += len(requests)
+        out[prefix + "requests"] = str(len(requests))
+        for at, request in enumerate(requests, 1):
+            request_fields(request, f"{prefix}request{at if at > 1 else ''}", out)
+            out["config"] += f", {request['method']} {request['target']}"
+    client.close()
+    return {field: shape(field, value) for field, value in out.items()}, count
+
+
+def brief(part, value):
+    """What came out in a few words: they stand for the rest where the two sides' outcomes differ in kind."""
+    known = dict(value) if isinstance(value, Members) else {}
+    return f"{part} {text(value)}" if part == "result" else f"{part} {known.get('error_category', '')}".strip()
+
+
+def compared(reference, apl):
+    """The fields to compare.
+
+    Not those of a part that only one side has: `config`, `outcome` and `requests` tell of it, and only then are
+    the first two of these compared.
+    """
+    refused = [side["config"].startswith("refused") for side in (reference, apl)]
+    if any(refused):
+        return [] if all(refused) else ["config"]
+    part = re.compile(r"(\d+:)?[a-z]+\d*")
+    both = {part.match(field)[0] for field in reference} & {part.match(field)[0] for field in apl}
+    both.discard("config")
+    for name in [name for name in both if name.endswith("kind")]:
+        both.discard(name)
+        if reference[name] == apl[name]:
+            both.discard(name.replace("kind", "outcome"))
+    return [field for field in dict.fromkeys([*reference, *apl]) if part.match(field)[0] in both]
+
+
+def fits(pattern, value):
+    if pattern is ...:
+        return True
+    return bool(pattern.fullmatch(value or "")) if isinstance(pattern, re.Pattern) else pattern == value
+
+
+def judge(case, reference, apl, shown):
+    """What differs and is not declared, and what is declared and does not differ."""
+    faults, met = [], set()
+    for field in compared(reference, apl):
+        theirs, ours = reference.get(field), apl.get(field)
+        if theirs == ours:
+            continue
+        rules = [rule for rule in (*case.differs, *EVERYWHERE) if fnmatch.fnmatchcase(field, rule.field)]
+        found = next((rule for rule in rules if fits(rule.reference, theirs) and fits(rule.apl, ours)), None)
+        if found is None:
+            faults.append(f"{field}: not declared\n      reference {theirs!r}\n      apl       {ours!r}")
+            continue
+        shown[found.id] += 1
+        met.add(found)
+    for rule in case.differs:
+        if rule not in met:
+            faults.append(f"{rule.field}: {rule.id} is declared, but this does not differ so")
+    return faults
+
+
+def declared():
+    """The identifiers in the document: the first cell of a row, `like-this`."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", DOCUMENT.read_text(), re.M)
+    return Counter(rows)
+
+
+def main():
+    library, word = Apl.load(sys.argv[1]), (sys.argv[2:] or [""])[0]
+    recorder, shown, failed, fields, requests = Recorder(), Counter(), 0, 0, 0
+    cases = [case for case in CASES if word in case.name]
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    for case in cases:
+        os.environ.update({name: recorder.fill(value) for name, value in case.env.items()})
+        reference, theirs = side(Reference, case, recorder)
+        apl, ours = side(lambda block: Apl(library, block), case, recorder)
+        for name in case.env:
+            del os.environ[name]
+        requests += theirs + ours
+        fields += len(compared(reference, apl))
+        faults = judge(case, reference, apl, shown)
+        if faults:
+            failed += 1
+            print(case.name, *faults, sep="\n    ")
+    if not word:
+        document = declared()
+        for name in sorted(shown.keys() - document.keys()):
+            failed += 1
+            print(f"{name}: a case shows it, docs/differences.md does not have it")
+        for name in sorted(document.keys() - shown.keys()):
+            failed += 1
+            print(f"{name}: docs/differences.md has it, no case shows it")
+        for name in [name for name, count in document.items() if count > 1]:
+            failed += 1
+            print(f"{name}: docs/differences.md has it twice")
+    print(
+        f"{len(cases)} cases, {requests} requests, {fields} fields compared; "
+        f"{sum(shown.values())} fields differ, by {len(shown)} declared differences; {failed} faults"
+    )
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
