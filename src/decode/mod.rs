@@ -1,5 +1,6 @@
 //! Bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 
+mod date;
 mod encoding;
 mod grammar;
 mod json;
@@ -9,6 +10,7 @@ mod schema;
 mod text;
 mod value;
 
+pub use date::http_date;
 pub use encoding::{ACCEPTED, Coding, codings, decode_content, decode_some};
 pub use grammar::MAX_DEPTH;
 pub use json::{Syntax, check};

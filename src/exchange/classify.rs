@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::config::endpoint::Then;
+use crate::decode;
 use crate::error::{Error, Kind, Sent};
 use crate::redact::Redactor;
 use crate::response::Head;
@@ -130,7 +131,7 @@ pub(super) fn retry_after(head: &Head, now: SystemTime) -> Option<Duration> {
     if let Some(seconds) = digits(value) {
         return Some(Duration::from_secs(seconds));
     }
-    let date = httpdate::parse_http_date(value).ok()?;
+    let date = decode::http_date(value)?;
     Some(date.duration_since(now).unwrap_or_default())
 }
 

@@ -12,6 +12,8 @@ mod redirect;
 mod retry;
 mod run;
 mod sign;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 use std::sync::Arc;
