@@ -24,7 +24,6 @@ pub(super) fn transport_failure(failure: &Failure) -> Error {
         Fail::Protocol(_) => Kind::Protocol,
         Fail::TooLarge(_) => Kind::TooLarge,
         Fail::ProxyAuth(..) => Kind::Auth,
-        Fail::Unsupported(_) => Kind::Unsupported,
         Fail::Source(..) => Kind::File,
         Fail::Internal(_) => Kind::Internal,
     };

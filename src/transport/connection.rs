@@ -178,14 +178,11 @@ impl Connection {
 
     /// `Ok(false)`: the peer stopped reading, or has answered already; its answer is to be read.
     fn write(&mut self, terms: &Terms, data: &[u8]) -> Result<bool, Fail> {
-        if let Stream::Tcp(_) = self.stream {
-            return self.send(terms, data);
-        }
-        let mut sealed = std::mem::take(&mut self.sealed);
-        sealed.clear();
-        self.stream.seal(data, &mut sealed)?;
-        let all = self.send(terms, &sealed);
-        self.sealed = sealed;
+        let mut out = std::mem::take(&mut self.sealed);
+        out.clear();
+        let sealed = self.stream.seal(data, &mut out)?;
+        let all = self.send(terms, sealed);
+        self.sealed = out;
         all
     }
 

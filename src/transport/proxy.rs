@@ -1,8 +1,8 @@
 //! Proxies: which one a request takes, and the way through it.
 //!
 //! Plain http through an HTTP proxy is asked for by the whole URL (RFC 9112 3.2.2); https through a tunnel, of
-//! which the proxy sees no more than host and port; SOCKS carries either. The proxy's credentials go to the proxy
-//! alone. Names are resolved by the proxy.
+//! which the proxy sees no more than host and port; SOCKS carries either. An https proxy is an HTTP proxy behind TLS.
+//! The proxy's credentials go to the proxy alone. Names are resolved by the proxy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::fail::Fail;
 use super::head::{Scanner, parse};
 use super::no_proxy::NoProxy;
 use super::socks::{self, Line};
-use super::stream::{Stream, Tls};
+use super::stream::{Peer, Stream};
 use super::target::Target;
 use super::terms::{Patience, Terms};
-use super::tls::{Peer, TlsClient};
+use super::tls::TlsClient;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
@@ -133,14 +133,6 @@ impl Proxy {
         Ok(Proxy { kind, host, port: url.port().unwrap_or(port), login })
     }
 
-    /// Is there a way through it to the target?
-    pub fn can_reach(&self, target: &Target) -> Result<(), Fail> {
-        match (self.kind, target.tls) {
-            (Kind::Https, true) => Err(Fail::Unsupported("an https proxy for an https origin".into())),
-            _ => Ok(()),
-        }
-    }
-
     /// The way through it to the target, over a stream that leads to the proxy: the stream that leads further, and
     /// what a proxy wants to be told that is no tunnel.
     pub fn pass(
@@ -152,7 +144,7 @@ impl Proxy {
         tls: &TlsClient,
     ) -> Result<(Stream, Option<Absolute>), Fail> {
         if self.kind == Kind::Https {
-            let mut session = Tls::new(tls.session(&self.host, Peer::Proxy)?, stream);
+            let mut session = tls.start(&self.host, Peer::Proxy, stream)?;
             session.handshake(terms, patience)?;
             stream = Stream::Tls(Box::new(session));
         }
@@ -187,7 +179,7 @@ impl Proxy {
             Fail::Resolve(why) => Fail::Resolve(said(&why)),
             Fail::Connect(why, errno) => Fail::Connect(said(&why), errno),
             Fail::Socket(e) => Fail::Connect(said(&e), Some(e)),
-            Fail::Closed => Fail::Connect(said(&"it closed the connection"), None),
+            Fail::Closed | Fail::Truncated(_) => Fail::Connect(said(&"it closed the connection"), None),
             Fail::Protocol(why) | Fail::TooLarge(why) => Fail::Connect(said(&why), None),
             Fail::Tls(why) => Fail::Tls(said(&why)),
             Fail::ProxyAuth(why, status) => Fail::ProxyAuth(said(&why), status),

@@ -12,9 +12,9 @@ use super::fail::Fail;
 use super::pool::Pool;
 use super::proxy::{Proxies, Proxy};
 use super::resolve::{self, Resolver};
-use super::stream::{Stream, Tls};
+use super::stream::{Peer, Stream};
 use super::target::Target;
-use super::tls::{Peer, TlsClient, TlsSettings};
+use super::tls::{TlsClient, TlsSettings};
 use super::{fork, private};
 use crate::error::Result;
 
@@ -56,12 +56,9 @@ impl Shared {
         let (target, terms) = (&call.target, &call.terms);
         terms.check_cancelled()?;
         let proxy = self.proxies.route(target);
-        if let Some(proxy) = proxy {
-            proxy.can_reach(target)?;
-            // What it resolves itself, only it knows; what needs no name server, we do.
-            if terms.limits.block_private {
-                private::literal(&target.host)?;
-            }
+        // What a proxy resolves itself, only it knows; what needs no name server, we do.
+        if proxy.is_some() && terms.limits.block_private {
+            private::literal(&target.host)?;
         }
         // The operator has chosen the proxy: wherever it is, it is no one's trick.
         let public_only = terms.limits.block_private && proxy.is_none();
@@ -104,7 +101,7 @@ impl Shared {
         let connected = Instant::now();
         let mut opening = Opening { dns: Some(resolved - begun), connect: connected - resolved, tls: None };
         if target.tls {
-            let mut tls = Tls::new(self.tls.session(&target.host, Peer::Origin)?, stream);
+            let mut tls = self.tls.start(&target.host, Peer::Origin, stream)?;
             tls.handshake(terms, patience).map_err(|fail| match proxy {
                 // Whoever speaks there, it is not the server that the tunnel is to lead to.
                 Some(proxy) if tls.is_foreign() => {

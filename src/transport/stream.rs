@@ -13,6 +13,8 @@ use super::terms::{Patience, Terms};
 
 /// One record and its overhead.
 const CIPHER_BUFFER: usize = 16 * 1024 + 512;
+/// As much as rustls takes at once: over another session there is no system call to be saved, but memory.
+const NESTED_BUFFER: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -60,29 +62,35 @@ impl Stream {
         }
     }
 
-    /// Puts what the socket has to send for `data` behind what is in `out`.
-    pub fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Fail> {
-        match self {
-            Stream::Tcp(_) => {
-                out.extend_from_slice(data);
-                Ok(())
-            }
-            Stream::Tls(tls) => tls.seal(data, out),
-        }
+    /// What the socket is to send for `data`: that itself, or its records, which are put into `out`.
+    pub fn seal<'a>(&mut self, data: &'a [u8], out: &'a mut Vec<u8>) -> Result<&'a [u8], Fail> {
+        let Stream::Tls(tls) = self else { return Ok(data) };
+        tls.seal(data, out)?;
+        Ok(out)
     }
 
     /// Sends all of it, in the dialogues before the first request.
     pub fn send(&mut self, terms: &Terms, patience: Patience, data: &[u8]) -> Result<(), Fail> {
-        let mut sealed = Vec::new();
-        self.seal(data, &mut sealed)?;
-        self.socket().send_all(terms, patience, &sealed)
+        let mut out = Vec::new();
+        let data = self.seal(data, &mut out)?;
+        self.socket().send_all(terms, patience, data)
     }
+}
+
+/// Who the other side of a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// The server that the request is for.
+    Origin,
+    /// A proxy on the way.
+    Proxy,
 }
 
 /// A session. Ciphertext that was received but not yet decrypted waits in `cipher[start..end]`.
 #[derive(Debug)]
 pub(super) struct Tls {
     session: ClientConnection,
+    peer: Peer,
     below: Stream,
     cipher: Vec<u8>,
     start: usize,
@@ -92,8 +100,8 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub fn new(session: ClientConnection, below: Stream) -> Tls {
-        Tls { session, below, cipher: Vec::new(), start: 0, end: 0, foreign: false }
+    pub fn new(session: ClientConnection, peer: Peer, below: Stream) -> Tls {
+        Tls { session, peer, below, cipher: Vec::new(), start: 0, end: 0, foreign: false }
     }
 
     pub fn handshake(&mut self, terms: &Terms, patience: Patience) -> Result<(), Fail> {
@@ -182,7 +190,8 @@ impl Tls {
 
     fn reserve(&mut self) {
         if self.cipher.is_empty() {
-            self.cipher.resize(CIPHER_BUFFER, 0);
+            let nested = matches!(self.below, Stream::Tls(_));
+            self.cipher.resize(if nested { NESTED_BUFFER } else { CIPHER_BUFFER }, 0);
         }
     }
 
@@ -201,7 +210,7 @@ impl Tls {
         self.session.process_new_packets().map_err(|error| {
             self.foreign |=
                 matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
-            broken(error)
+            broken(error, self.peer)
         })?;
         Ok(())
     }
@@ -244,15 +253,20 @@ fn tls(error: impl std::fmt::Display) -> Fail {
 }
 
 /// What came is no record that can be believed.
-fn broken(error: rustls::Error) -> Fail {
+fn broken(error: rustls::Error, peer: Peer) -> Fail {
     match error {
         // The usual mistake, which rustls' own words do not give away.
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             Fail::Tls("the server does not speak TLS here; is it plain http on this port?".into())
         }
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Fail::Tls(
-            "the server demands a certificate of the client (tls.client_cert and tls.client_key)".into(),
-        ),
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Fail::Tls(match peer {
+            Peer::Origin => {
+                "the server demands a certificate of the client (tls.client_cert and tls.client_key)".into()
+            }
+            Peer::Proxy => {
+                "the proxy demands a certificate of the client, and none is shown to a proxy".into()
+            }
+        }),
         error => tls(error),
     }
 }

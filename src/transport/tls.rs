@@ -17,6 +17,7 @@ use rustls_native_certs::ErrorKind;
 
 use super::fail::Fail;
 use super::pem;
+use super::stream::{Peer, Stream, Tls};
 use crate::error::Result;
 
 /// How TLS connections are made.
@@ -43,15 +44,6 @@ pub(super) struct TlsClient {
     bare: OnceCell<Arc<ClientConfig>>,
 }
 
-/// Who the other side of a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// The server that the request is for.
-    Origin,
-    /// A proxy on the way.
-    Proxy,
-}
-
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsClient {
@@ -63,15 +55,16 @@ impl TlsClient {
         Ok(TlsClient { settings, extra, identity, config: OnceCell::new(), bare: OnceCell::new() })
     }
 
-    /// A session that is still to be begun.
-    pub fn session(&self, host: &str, peer: Peer) -> Result<ClientConnection, Fail> {
+    /// A session over a stream; its handshake is still to come.
+    pub fn start(&self, host: &str, peer: Peer, below: Stream) -> Result<Tls, Fail> {
         let config = match peer {
             Peer::Origin => self.config.get_or_try_init(|| self.build(self.identity.clone()))?,
             Peer::Proxy => self.bare.get_or_try_init(|| self.build(None))?,
         };
         let name = ServerName::try_from(host.to_string())
             .map_err(|_| Fail::Tls(format!("`{host}` is not a host name that a certificate can have")))?;
-        ClientConnection::new(config.clone(), name).map_err(tls)
+        let session = ClientConnection::new(config.clone(), name).map_err(tls)?;
+        Ok(Tls::new(session, peer, below))
     }
 
     fn build(&self, identity: Option<Arc<CertifiedKey>>) -> Result<Arc<ClientConfig>, Fail> {
