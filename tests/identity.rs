@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde_json::{Value, json};
-use support::tls::{Ca, Leaf, TlsServer, answering};
+use support::tls::{Ca, Leaf, TlsClose, TlsServer, answering, tunnels};
 use support::{Folder, ok_json, response};
 
 /// The secret of every connector here.
@@ -175,8 +175,16 @@ fn a_client_certificate_is_for_the_origin_and_no_proxy_is_shown_it() {
         };
         let fault = through("http://origin.invalid", &server.url()).expect_err("the proxy was shown it");
         assert_eq!(fault.status, TLS, "{version:?}: {}", fault.message);
-        assert_eq!(server.server.requests().len(), 0);
+        let secret = TlsServer::start(ca.identity(Leaf::Good), answering(|_| ok_json("1")));
+        let fault = through(&secret.url(), &server.url()).expect_err("the proxy was shown it");
+        assert_eq!(fault.status, TLS, "{version:?}: {}", fault.message);
+        let words = "the proxy demands a certificate of the client, and none is shown to a proxy";
+        assert!(fault.message.contains(words), "{version:?}: {}", fault.message);
+        assert_eq!((server.server.requests().len(), secret.server.connections()), (0, 0));
         through(&server.url(), "none").unwrap();
+        let proxy = TlsServer::start(ca.identity(Leaf::Good), tunnels(server.address(), TlsClose::Notify));
+        through(&server.url(), &proxy.url()).unwrap();
+        assert_eq!((server.server.requests().len(), proxy.server.requests().len()), (2, 1));
     }
 }
 

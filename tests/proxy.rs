@@ -5,6 +5,8 @@
 mod alone;
 #[path = "support/api.rs"]
 mod api;
+#[path = "support/proxied.rs"]
+mod proxied;
 mod support;
 
 use std::io::{self, Read, Write};
@@ -12,76 +14,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use api::{
-    AUTH, Answer, Api, CANCELLED, CONNECT, Cancel, DNS, Fault, HTTP_STATUS, INVALID_CONFIG, TIMEOUT, TLS,
-    UNSUPPORTED, log_lines,
+    AUTH, Api, CANCELLED, CONNECT, Cancel, DNS, Fault, HTTP_STATUS, INVALID_CONFIG, TIMEOUT, TLS, log_lines,
 };
-use serde_json::{Value, json};
+use proxied::{BASIC, CANARY, Client, ENCODED, ORIGIN, PASSWORD, nothing_secret, secure, with_login};
+use serde_json::json;
 use support::tls::{Ca, Leaf, TlsServer};
 use support::{Folder, Request, Server, answering, ok_json, read_request, refused_address, response};
 
-/// The origin's secret, and the proxy's.
-const CANARY: &str = "canary-b1946ac924";
-const PASSWORD: &str = "canary-proxy:p@ss";
-const ENCODED: &str = "canary-proxy%3Ap%40ss";
-/// `me:` and the password, in Base64.
-const BASIC: &str = "Basic bWU6Y2FuYXJ5LXByb3h5OnBAc3M=";
-/// A name that only the proxy knows.
-const ORIGIN: &str = "origin.invalid";
 const SLACK: Duration = Duration::from_secs(1);
-
-/// A connector behind a proxy, with a good server that needs none.
-struct Client {
-    api: Api,
-    good: Server,
-}
-
-impl Client {
-    fn new(base_url: &str, proxy: &str, keys: Value) -> Client {
-        let good = Server::start(answering(|_| ok_json("\"good\"")));
-        let mut config = json!({
-            "base_url": base_url,
-            "proxy": proxy,
-            "no_proxy": ["127.0.0.0/8"],
-            "retry_count": 1,
-            "auth": {"type": "bearer", "token": CANARY},
-            "allow_origins": [good.url()],
-            "endpoints": {
-                "get": {"path": "/x"},
-                "put": {"path": "/x", "method": "PUT"},
-                "good": {"path": format!("{}/x", good.url())},
-            },
-        });
-        for (key, value) in keys.as_object().unwrap() {
-            config[key] = value.clone();
-        }
-        Client { api: Api::new(&config.to_string()).unwrap_or_else(|e| panic!("{}", e.message)), good }
-    }
-
-    fn get(&self) -> Answer {
-        self.api.fetch("get", None, None).unwrap_or_else(|e| panic!("{}", e.message))
-    }
-
-    /// The call fails with this status and these words, says nothing secret, and the connector goes on.
-    fn fails(&self, status: i32, words: &str) -> Fault {
-        self.fails_with(status, words, None)
-    }
-
-    fn fails_with(&self, status: i32, words: &str, options: Option<&str>) -> Fault {
-        let (outcome, log) = log_lines(|| self.api.fetch("get", None, options));
-        let fault = outcome.expect_err("the call went well");
-        assert_eq!(fault.status, status, "{} {}", fault.name, fault.message);
-        assert!(fault.message.contains(words), "{words:?} is not in {:?}", fault.message);
-        nothing_secret(&(fault.everything() + &log.join("\n")));
-        assert_eq!(self.api.fetch("good", None, None).unwrap().text(), "\"good\"");
-        fault
-    }
-}
-
-fn nothing_secret(text: &str) {
-    for secret in [CANARY, PASSWORD, ENCODED, "canary-proxy", &BASIC[6..]] {
-        assert!(!text.contains(secret), "{secret} is in {text}");
-    }
-}
 
 /// Both ways, until both are over.
 fn pump(mut client: TcpStream, to: SocketAddr) {
@@ -118,17 +58,6 @@ fn replies(bytes: impl Into<Vec<u8>>) -> Server {
             assert!(!String::from_utf8_lossy(&rest).contains("HTTP/1.1"), "a request reached the proxy");
         }
     })
-}
-
-fn with_login(proxy: &Server) -> String {
-    format!("http://me:{ENCODED}@{}", proxy.address())
-}
-
-fn secure(ca: &Ca) -> TlsServer {
-    TlsServer::start(
-        ca.identity(Leaf::Good),
-        support::tls::answering(|r| ok_json(format!("{:?}", r.target()))),
-    )
 }
 
 // ---- plain http --------------------------------------------------------------------------------------------
@@ -274,7 +203,9 @@ fn a_proxy_that_cannot_be_reached_is_named() {
 #[test]
 fn a_silent_proxy_ends_at_the_connect_limit_or_by_a_cancel() {
     let silent = || Server::start(support::silent());
-    for (scheme, base) in [("http", "https"), ("socks5", "http"), ("socks5", "https"), ("https", "http")] {
+    for (scheme, base) in
+        [("http", "https"), ("socks5", "http"), ("socks5", "https"), ("https", "http"), ("https", "https")]
+    {
         let proxy = silent();
         let url = format!("{scheme}://{}", proxy.address());
         let client = Client::new(&format!("{base}://{ORIGIN}"), &url, json!({"timeout": {"connect": 0.3}}));
@@ -293,25 +224,6 @@ fn a_silent_proxy_ends_at_the_connect_limit_or_by_a_cancel() {
         assert_eq!(fault.status, CANCELLED, "{}", fault.message);
         assert_eq!(proxy.connections(), 2);
     }
-}
-
-#[test]
-fn an_https_proxy_carries_plain_http_and_says_so_for_the_rest() {
-    let (ca, folder) = (Ca::new(), Folder::new());
-    let tls = json!({"tls": {"ca_file": folder.write("ca.pem", ca.pem())}});
-    let proxy = secure(&ca);
-    let url = proxy.url().replace("https://", &format!("https://me:{ENCODED}@"));
-    let client = Client::new(&format!("http://{ORIGIN}"), &url, tls.clone());
-    for _ in 0..2 {
-        assert_eq!(client.get().text(), format!("\"http://{ORIGIN}/x\""));
-    }
-    let seen = proxy.server.requests();
-    assert!(seen.iter().all(|r| r.header("Proxy-Authorization") == Some(BASIC) && r.connection == 0));
-    let secure = Client::new(&format!("https://{ORIGIN}"), &url, tls);
-    secure.fails(UNSUPPORTED, "an https proxy for an https origin");
-    assert_eq!(proxy.server.connections(), 1);
-    let bad = TlsServer::start(ca.identity(Leaf::Good), support::tls::answering(|_| ok_json("1")));
-    Client::new(&format!("http://{ORIGIN}"), &bad.url(), json!({})).fails(TLS, "the proxy localhost");
 }
 
 // ---- SOCKS -------------------------------------------------------------------------------------------------
@@ -445,6 +357,12 @@ fn private_networks_are_blocked_behind_a_proxy_as_far_as_can_be_seen_and_the_pro
         let fault = api(&format!("http://{host}")).fetch("get", None, None).unwrap_err();
         assert_eq!(fault.status, CONNECT, "{host}: {}", fault.message);
         assert!(fault.message.contains("blocked address"), "{host}: {}", fault.message);
+    }
+    // A tunnel leads there no more, whatever the way to the proxy is.
+    for proxy in [proxy.url(), proxy.url().replace("http:", "https:")] {
+        let fault = Client::new("https://10.0.0.1", &proxy, keys()).api.fetch("get", None, None).unwrap_err();
+        assert_eq!(fault.status, CONNECT, "{}", fault.message);
+        assert!(fault.message.contains("blocked address"), "{}", fault.message);
     }
     assert_eq!(proxy.requests().len(), 1);
 }

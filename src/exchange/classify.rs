@@ -38,7 +38,6 @@ pub(super) fn kind(fail: &Fail) -> Kind {
         Fail::Protocol(_) => Kind::Protocol,
         Fail::TooLarge(_) => Kind::TooLarge,
         Fail::ProxyAuth(..) => Kind::Auth,
-        Fail::Unsupported(_) => Kind::Unsupported,
         Fail::Source(..) => Kind::File,
         Fail::Internal(_) => Kind::Internal,
     }

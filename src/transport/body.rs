@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Shared;
 use super::call::Call;
 use super::chunked::{Chunked, Next};
 use super::connection::Connection;
 use super::fail::Fail;
 use super::framing::Framing;
 use super::hook;
+use super::shared::Shared;
 
 /// Memory that is set aside at once for a body whose length the server names.
 const ALLOCATE: u64 = 1 << 20;
@@ -105,7 +105,7 @@ impl Body {
 
     fn read_into(&mut self, whole: &mut Vec<u8>) -> Result<(), Fail> {
         if let State::Length(length) = self.state {
-            let max = self.call.limits.max_body;
+            let max = self.call.terms.limits.max_body;
             if length > max {
                 return Err(too_large(max));
             }
@@ -129,7 +129,8 @@ impl Body {
             let at = whole.len();
             let room = (*left).min(ALLOCATE) as usize;
             whole.resize(at + room, 0);
-            let got = connection.read(&self.call, self.call.idling(), &mut whole[at..]).map_err(cut);
+            let got =
+                connection.read(&self.call.terms, self.call.terms.idling(), &mut whole[at..]).map_err(cut);
             whole.truncate(at + *got.as_ref().unwrap_or(&0));
             let got = got? as u64;
             if got == 0 {
@@ -179,14 +180,14 @@ impl Body {
             };
             if let Some(range) = range {
                 self.received += range.len() as u64;
-                let max = self.call.limits.max_body;
+                let max = self.call.terms.limits.max_body;
                 if self.received > max {
                     return Err(too_large(max));
                 }
                 // Complete or not, the piece lies in the connection's buffer: it stays until the next look.
                 return Ok(Some(range));
             }
-            let got = connection.fill(&self.call, self.call.idling()).map_err(cut)?;
+            let got = connection.fill(&self.call.terms, self.call.terms.idling()).map_err(cut)?;
             match &self.state {
                 _ if got > 0 => {}
                 State::Close => {
@@ -206,7 +207,7 @@ impl Body {
         let clean = connection.end();
         hook::pass("body");
         // After the release of the socket: a cancel before it has shut the socket down.
-        if clean && self.reusable && self.call.check_cancelled().is_ok() {
+        if clean && self.reusable && self.call.terms.check_cancelled().is_ok() {
             self.shared.put(connection);
         }
     }
@@ -214,7 +215,7 @@ impl Body {
     fn abandon(&mut self, fail: Fail) -> Fail {
         self.connection = None;
         self.state = State::Done;
-        self.call.blame(fail)
+        self.call.terms.blame(fail)
     }
 }
 

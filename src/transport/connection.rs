@@ -1,16 +1,16 @@
-//! One connection: socket, TLS and buffers in one box, which moves whole between the pool, ureq and the body.
+//! One connection: its stream and its buffers in one box, which moves whole between the pool, ureq and the body.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::head::{Scanner, parse};
 use super::proxy::Absolute;
-use super::socket::{Socket, Written};
+use super::socket::Written;
+use super::stream::Stream;
 use super::target::Target;
-use super::tls::Tls;
+use super::terms::{Patience, Terms};
 use crate::response::Head;
 
 const INPUT: usize = 16 * 1024;
@@ -31,8 +31,7 @@ pub(super) struct Opening {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub target: Arc<Target>,
-    socket: Socket,
-    tls: Option<Tls>,
+    stream: Stream,
     /// The other side is a proxy that is told the whole URL.
     absolute: Option<Absolute>,
     /// Received plain bytes that nobody has taken yet are `input[start..end]`.
@@ -43,7 +42,7 @@ pub(super) struct Connection {
     pub output: Vec<u8>,
     /// A piece that waits for the next one, to leave in one packet.
     held: Vec<u8>,
-    cipher_out: Vec<u8>,
+    sealed: Vec<u8>,
     /// The peer has ended its side.
     ended: bool,
     pub opening: Option<Opening>,
@@ -64,31 +63,34 @@ pub(super) struct Exchange {
     pub sent_at: Option<Instant>,
     pub head: Option<Head>,
     scanner: Scanner,
+    hold_head: bool,
     first_write_done: bool,
+    /// Interim heads so far.
+    interims: u32,
 }
 
 impl Connection {
-    pub fn new(target: Arc<Target>, socket: Socket, tls: Option<Tls>, opening: Opening) -> Connection {
+    /// Where there is a proxy that is told the whole URL, it is told `absolute`.
+    pub fn new(
+        target: Arc<Target>,
+        stream: Stream,
+        absolute: Option<Absolute>,
+        opening: Opening,
+    ) -> Connection {
         Connection {
             target,
-            socket,
-            tls,
-            absolute: None,
+            stream,
+            absolute,
             input: Vec::new(),
             start: 0,
             end: 0,
             output: Vec::new(),
             held: Vec::new(),
-            cipher_out: Vec::new(),
+            sealed: Vec::new(),
             ended: false,
             opening: Some(opening),
             exchange: Exchange::default(),
         }
-    }
-
-    /// By way of a proxy that is told the whole URL, where there is one.
-    pub fn through(self, absolute: Option<Absolute>) -> Connection {
-        Connection { absolute, ..self }
     }
 
     /// For an https origin? TLS to a proxy does not count.
@@ -97,25 +99,23 @@ impl Connection {
     }
 
     pub fn peer(&self) -> SocketAddr {
-        self.socket.peer
+        self.stream.socket().peer
     }
 
     /// Taken from the pool: can it carry another request? One system call where it can.
     pub fn is_usable(&mut self) -> bool {
-        match &mut self.tls {
-            Some(tls) => tls.is_quiet(&self.socket),
-            None => self.socket.is_quiet(),
-        }
+        self.stream.is_quiet()
     }
 
-    /// A new exchange of this call begins.
-    pub fn begin(&mut self, call: &Call, reused: bool) {
+    /// A new exchange begins, on these terms. `hold_head`: the head is held back and leaves with the body in one
+    /// packet. `output`: room for the longest piece that ureq writes.
+    pub fn begin(&mut self, terms: &Terms, reused: bool, hold_head: bool, output: usize) {
         if reused {
-            self.socket.attach(call);
+            self.stream.socket_mut().attach(terms);
             self.opening = None;
         }
-        self.exchange = Exchange { reused, ..Exchange::default() };
-        let output = call.output.max(OUTPUT);
+        self.exchange = Exchange { reused, hold_head, ..Exchange::default() };
+        let output = output.max(OUTPUT);
         if self.output.len() < output {
             self.output.resize(output, 0);
         }
@@ -123,7 +123,7 @@ impl Connection {
 
     /// The exchange is over. `true`: nothing speaks against another one.
     pub fn end(&mut self) -> bool {
-        self.socket.detach();
+        self.stream.socket_mut().detach();
         if self.input.len() > IDLE_BUFFER {
             self.input = Vec::new();
             (self.start, self.end) = (0, 0);
@@ -131,7 +131,7 @@ impl Connection {
         if self.output.len() > IDLE_BUFFER {
             self.output = Vec::new();
         }
-        self.cipher_out = Vec::new();
+        self.sealed = Vec::new();
         // Records that wait to be decrypted are looked at when the connection is taken again.
         !self.ended && self.start == self.end
     }
@@ -140,25 +140,25 @@ impl Connection {
 
     /// Sends `output[..amount]`, ureq's next piece. The first piece holds the request line and is held back
     /// where a small body follows.
-    pub fn transmit(&mut self, call: &Call, amount: usize) -> Result<bool, Fail> {
+    pub fn transmit(&mut self, terms: &Terms, amount: usize) -> Result<bool, Fail> {
         let first = !std::mem::replace(&mut self.exchange.first_write_done, true);
         if first && let Some(absolute) = &self.absolute {
             // As if it had been held back: what is held leaves in front.
             self.held = absolute.rewrite(&self.output[..amount]);
-            return if call.hold_head { Ok(true) } else { self.flush(call) };
+            return if self.exchange.hold_head { Ok(true) } else { self.flush(terms) };
         }
-        if first && call.hold_head {
+        if first && self.exchange.hold_head {
             self.held.clear();
             self.held.extend_from_slice(&self.output[..amount]);
             return Ok(true);
         }
         let output = std::mem::take(&mut self.output);
         let all = if self.held.is_empty() {
-            self.write(call, &output[..amount])
+            self.write(terms, &output[..amount])
         } else {
             let mut held = std::mem::take(&mut self.held);
             held.extend_from_slice(&output[..amount]);
-            let all = self.write(call, &held);
+            let all = self.write(terms, &held);
             held.clear();
             self.held = held;
             all
@@ -168,39 +168,40 @@ impl Connection {
     }
 
     /// Sends what is still held back.
-    pub fn flush(&mut self, call: &Call) -> Result<bool, Fail> {
+    pub fn flush(&mut self, terms: &Terms) -> Result<bool, Fail> {
         if self.held.is_empty() {
             return Ok(true);
         }
         let held = std::mem::take(&mut self.held);
-        self.write(call, &held)
+        self.write(terms, &held)
     }
 
     /// `Ok(false)`: the peer stopped reading, or has answered already; its answer is to be read.
-    fn write(&mut self, call: &Call, data: &[u8]) -> Result<bool, Fail> {
-        let Some(tls) = &mut self.tls else { return self.send(call, data) };
-        let mut cipher = std::mem::take(&mut self.cipher_out);
-        cipher.clear();
-        tls.encrypt(data, &mut cipher)?;
-        let all = self.send(call, &cipher);
-        self.cipher_out = cipher;
+    fn write(&mut self, terms: &Terms, data: &[u8]) -> Result<bool, Fail> {
+        let mut out = std::mem::take(&mut self.sealed);
+        out.clear();
+        let sealed = self.stream.seal(data, &mut out)?;
+        let all = self.send(terms, sealed);
+        self.sealed = out;
         all
     }
 
-    fn send(&mut self, call: &Call, mut data: &[u8]) -> Result<bool, Fail> {
-        call.check_cancelled()?;
+    fn send(&mut self, terms: &Terms, mut data: &[u8]) -> Result<bool, Fail> {
+        terms.check_cancelled()?;
         loop {
-            let written = self.socket.send_now(data)?;
+            let written = self.stream.socket().send_now(data)?;
             self.exchange.sent |= !matches!(written, Written::Refused(0) | Written::Full(0));
             match written {
                 Written::All => return Ok(true),
                 Written::Refused(_) => {
-                    call.check_cancelled()?;
+                    terms.check_cancelled()?;
                     return Ok(false);
                 }
                 Written::Full(n) => data = &data[n..],
             }
-            if self.socket.wait_for_room(call, call.idling(), true)? && self.answered_early(call)? {
+            if self.stream.socket().wait_for_room(terms, terms.idling(), true)?
+                && self.answered_early(terms)?
+            {
                 return Ok(false);
             }
         }
@@ -208,14 +209,9 @@ impl Connection {
 
     /// Something can be read before the request is out: is it a final answer, or the end? Interim heads and,
     /// under TLS, records without data are neither.
-    fn answered_early(&mut self, call: &Call) -> Result<bool, Fail> {
+    fn answered_early(&mut self, terms: &Terms) -> Result<bool, Fail> {
         self.make_room();
-        let space = &mut self.input[self.end..];
-        let got = match &mut self.tls {
-            Some(tls) => tls.read_now(&self.socket, space),
-            None => self.socket.recv_now(space).map_err(Fail::Socket),
-        };
-        match got {
+        match self.stream.recv_now(&mut self.input[self.end..]) {
             Ok(None) => return Ok(false),
             // An alert says why the server reads no more.
             Err(fail @ Fail::Tls(_)) => return Err(fail),
@@ -226,7 +222,7 @@ impl Connection {
             Ok(Some(n)) => self.end += n,
         }
         self.exchange.received = true;
-        if self.take_head(call)? {
+        if self.take_head(terms)? {
             return Ok(true);
         }
         // The status is byte 9 of the status line; 1xx: go on sending.
@@ -236,12 +232,12 @@ impl Connection {
     // ---- receiving ----
 
     /// Waits for the final head; interim heads are skipped.
-    pub fn read_head(&mut self, call: &Call) -> Result<(), Fail> {
-        let patience = call.heading();
+    pub fn read_head(&mut self, terms: &Terms) -> Result<(), Fail> {
+        let patience = terms.heading();
         self.exchange.sent_at = Some(Instant::now());
-        while self.exchange.head.is_none() && !self.take_head(call)? {
+        while self.exchange.head.is_none() && !self.take_head(terms)? {
             let before = self.end - self.start;
-            let got = if self.ended { Ok(0) } else { self.fill(call, patience) };
+            let got = if self.ended { Ok(0) } else { self.fill(terms, patience) };
             match got {
                 Ok(0) if self.exchange.received => {
                     return Err(Fail::truncated(format!(
@@ -262,17 +258,17 @@ impl Connection {
     }
 
     /// Takes complete heads from the input; `true`: the final one.
-    fn take_head(&mut self, call: &Call) -> Result<bool, Fail> {
+    fn take_head(&mut self, terms: &Terms) -> Result<bool, Fail> {
         let too_large = || {
-            let limit = call.limits.max_head;
+            let limit = terms.limits.max_head;
             Fail::TooLarge(format!("a response head of more than {limit} bytes (limits.max_header)").into())
         };
         loop {
             let input = &self.input[self.start..self.end];
             let Some(length) = self.exchange.scanner.scan(input)? else {
-                return if input.len() > call.limits.max_head { Err(too_large()) } else { Ok(false) };
+                return if input.len() > terms.limits.max_head { Err(too_large()) } else { Ok(false) };
             };
-            if length > call.limits.max_head {
+            if length > terms.limits.max_head {
                 return Err(too_large());
             }
             let head = parse(&input[..length])?;
@@ -282,8 +278,8 @@ impl Connection {
                 self.exchange.head = Some(head);
                 return Ok(true);
             }
-            let before = call.interims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if before >= MAX_INTERIMS {
+            self.exchange.interims += 1;
+            if self.exchange.interims > MAX_INTERIMS {
                 return Err(Fail::protocol(format!("more than {MAX_INTERIMS} interim (1xx) answers")));
             }
         }
@@ -309,17 +305,17 @@ impl Connection {
     }
 
     /// Waits for more input. `Ok(0)`: the peer ended in good order.
-    pub fn fill(&mut self, call: &Call, patience: Patience) -> Result<usize, Fail> {
+    pub fn fill(&mut self, terms: &Terms, patience: Patience) -> Result<usize, Fail> {
         self.make_room();
-        let got = read(&mut self.tls, &mut self.socket, call, patience, &mut self.input[self.end..])?;
+        let got = self.stream.recv(terms, patience, &mut self.input[self.end..])?;
         self.end += got;
         self.ended |= got == 0;
         Ok(got)
     }
 
     /// Waits for bytes and puts them straight where they belong; the input must be empty.
-    pub fn read(&mut self, call: &Call, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
-        let got = read(&mut self.tls, &mut self.socket, call, patience, buf)?;
+    pub fn read(&mut self, terms: &Terms, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
+        let got = self.stream.recv(terms, patience, buf)?;
         self.ended |= got == 0;
         Ok(got)
     }
@@ -341,18 +337,5 @@ impl Connection {
             let size = (self.input.len() * 2).max(INPUT);
             self.input.resize(size, 0);
         }
-    }
-}
-
-fn read(
-    tls: &mut Option<Tls>,
-    socket: &mut Socket,
-    call: &Call,
-    patience: Patience,
-    buf: &mut [u8],
-) -> Result<usize, Fail> {
-    match tls {
-        Some(tls) => tls.read(socket, call, patience, buf),
-        None => socket.recv(call, patience, buf),
     }
 }

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::socket::{Socket, connecting, wait};
+use super::terms::{Patience, Terms};
 
 /// How long one address has a head start over the next (RFC 8305, 5: Connection Attempt Delay).
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Tries the addresses in turn, each a little after the one before, until one is connected.
-pub(super) fn dial(call: &Call, patience: Patience, addresses: &[SocketAddr]) -> Result<Socket, Fail> {
+pub(super) fn dial(terms: &Terms, patience: Patience, addresses: &[SocketAddr]) -> Result<Socket, Fail> {
     let mut waiting = interleave(addresses).into_iter();
     let mut pending: Vec<Socket> = Vec::new();
     let mut failure = Fail::Connect("the name has no address".into(), None);
@@ -20,7 +20,7 @@ pub(super) fn dial(call: &Call, patience: Patience, addresses: &[SocketAddr]) ->
         let now = Instant::now();
         if (pending.is_empty() || now >= next_start) && waiting.len() > 0 {
             next_start = now + HEAD_START;
-            match waiting.next().map(|address| Socket::start(call, address)) {
+            match waiting.next().map(|address| Socket::start(terms, address)) {
                 Some(Ok((socket, true))) => return connected(socket),
                 Some(Ok((socket, false))) => pending.push(socket),
                 Some(Err(fail @ Fail::Connect(..))) => {
@@ -35,7 +35,7 @@ pub(super) fn dial(call: &Call, patience: Patience, addresses: &[SocketAddr]) ->
         if pending.is_empty() {
             return Err(failure);
         }
-        let left = call.left(patience)?;
+        let left = terms.left(patience)?;
         let until_next = (waiting.len() > 0).then(|| next_start.saturating_duration_since(now));
         let left = left.into_iter().chain(until_next).min();
         let ready: Vec<bool> = {
@@ -44,7 +44,7 @@ pub(super) fn dial(call: &Call, patience: Patience, addresses: &[SocketAddr]) ->
             fds.iter().map(|f| !f.revents().is_empty()).collect()
         };
         // A cancelled connect looks like a finished one.
-        call.check_cancelled()?;
+        terms.check_cancelled()?;
         for at in (0..pending.len()).rev().filter(|at| ready[*at]) {
             let socket = pending.remove(at);
             match socket.connect_result() {
@@ -85,8 +85,8 @@ mod tests {
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 
-    use super::super::call::{Limits, tests::call};
     use super::super::fail::Limit;
+    use super::super::terms::Limits;
     use super::super::token::Token;
     use super::*;
 
@@ -120,9 +120,9 @@ mod tests {
     }
 
     /// Dials, and says where it ended and how long it took.
-    fn dialled(call: &Call, addresses: &[SocketAddr]) -> (Result<SocketAddr, Fail>, Duration) {
+    fn dialled(terms: &Terms, addresses: &[SocketAddr]) -> (Result<SocketAddr, Fail>, Duration) {
         let begun = Instant::now();
-        let outcome = dial(call, call.connecting(), addresses).map(|socket| socket.peer);
+        let outcome = dial(terms, terms.connecting(), addresses).map(|socket| socket.peer);
         (outcome, begun.elapsed())
     }
 
@@ -133,12 +133,12 @@ mod tests {
         addresses.extend((0..32).map(|_| SocketAddr::new([0, 0, 0, 0, 0, 0, 0, 1].into(), port)));
         addresses.push(good);
         assert_eq!(addresses.len(), 64);
-        let (outcome, took) = dialled(&call(limits(5000), None), &addresses);
+        let (outcome, took) = dialled(&Terms::new(limits(5000), None), &addresses);
         assert_eq!(outcome, Ok(good));
         // Far less than a head start for each.
         assert!(took < Duration::from_secs(2), "{took:?}");
         addresses.pop();
-        let (outcome, took) = dialled(&call(limits(5000), None), &addresses);
+        let (outcome, took) = dialled(&Terms::new(limits(5000), None), &addresses);
         let Err(Fail::Connect(why, errno)) = outcome else { panic!("{outcome:?}") };
         assert!(why.contains("refused") && why.contains(&port.to_string()), "{why}");
         assert!(matches!(errno, Some(Errno::CONNREFUSED | Errno::ADDRNOTAVAIL)), "{errno:?}");
@@ -148,14 +148,14 @@ mod tests {
     #[test]
     fn a_silent_address_only_has_a_head_start() {
         let ((_hole, silent), (_good, good)) = (black_hole(), listener());
-        let (outcome, took) = dialled(&call(limits(5000), None), &[silent, silent, good]);
+        let (outcome, took) = dialled(&Terms::new(limits(5000), None), &[silent, silent, good]);
         assert_eq!(outcome, Ok(good));
         assert!(took >= 2 * HEAD_START && took < 2 * HEAD_START + Duration::from_secs(1), "{took:?}");
         // A dead one behind it does not wait for the next one's turn. The quickest of a few: a busy machine is
         // no fault of ours.
         let refused = SocketAddr::from(([127, 0, 0, 1], refused_port()));
         let times = [(); 3].map(|()| {
-            let (outcome, took) = dialled(&call(limits(5000), None), &[silent, refused, good]);
+            let (outcome, took) = dialled(&Terms::new(limits(5000), None), &[silent, refused, good]);
             assert_eq!(outcome, Ok(good));
             took
         });
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn silent_addresses_end_at_the_limit_or_by_a_cancel_and_no_address_at_once() {
         let (_hole, silent) = black_hole();
-        let (outcome, took) = dialled(&call(limits(400), None), &[silent, silent]);
+        let (outcome, took) = dialled(&Terms::new(limits(400), None), &[silent, silent]);
         assert_eq!(outcome, Err(Fail::Timeout(Limit::Connect)));
         assert!(took >= Duration::from_millis(400) && took < Duration::from_millis(1400), "{took:?}");
         let token = Arc::new(Token::new());
-        let cancelled = call(limits(20_000), Some(token.clone()));
+        let cancelled = Terms::new(limits(20_000), Some(token.clone()));
         std::thread::scope(|scope| {
             let dialled = scope.spawn(|| dialled(&cancelled, &[silent, silent]));
             token.cancel();
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(outcome, Err(Fail::Cancelled));
             assert!(took < Duration::from_secs(1), "{took:?}");
         });
-        let (outcome, _) = dialled(&call(limits(5000), None), &[]);
+        let (outcome, _) = dialled(&Terms::new(limits(5000), None), &[]);
         assert!(matches!(outcome, Err(Fail::Connect(_, None))), "{outcome:?}");
     }
 

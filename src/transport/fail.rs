@@ -63,8 +63,6 @@ pub enum Fail {
     TooLarge(Cow<'static, str>),
     /// A proxy refused our credentials, or demands some; with its status, where it speaks HTTP.
     ProxyAuth(String, Option<u16>),
-    /// A way that is not built.
-    Unsupported(String),
     /// The source of the request's body failed.
     Source(String, Option<Errno>),
     /// A fault of ours.
@@ -118,7 +116,6 @@ impl fmt::Display for Fail {
             Fail::Protocol(what) => write!(f, "the server broke HTTP: {what}"),
             Fail::TooLarge(what) => write!(f, "too large: {what}"),
             Fail::ProxyAuth(why, _) => f.write_str(why),
-            Fail::Unsupported(what) => write!(f, "{what} is not supported by this version of apl"),
             Fail::Source(why, _) => write!(f, "the request's body failed: {why}"),
             Fail::Internal(why) => write!(f, "internal error: {why}; please report it"),
         }

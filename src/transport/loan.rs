@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
@@ -14,6 +13,7 @@ use super::call::Call;
 use super::connection::Connection;
 use super::fail::Fail;
 use super::hook;
+use super::terms::Terms;
 
 const SHOWN: &[u8] = b"HTTP/1.1 204 \r\n\r\n";
 /// Large enough that ureq drops the rest of a refused body in few steps.
@@ -35,20 +35,20 @@ impl Loan {
     /// Runs one step on the connection; its exact failure stays with the call.
     fn step<T>(
         &mut self,
-        f: impl FnOnce(&mut Connection, &Call) -> Result<T, Fail>,
+        f: impl FnOnce(&mut Connection, &Terms) -> Result<T, Fail>,
     ) -> Result<T, ureq::Error> {
         let Some(connection) = &mut self.connection else {
             return Err(self
                 .call
                 .fail(Fail::Internal("a connection was used after it was given back".into())));
         };
-        f(connection, &self.call).map_err(|fail| self.call.fail(fail))
+        f(connection, &self.call.terms).map_err(|fail| self.call.fail(fail))
     }
 
     /// The peer reads no more: what is still to be sent goes nowhere, and its answer is read.
     fn stop_writing(&mut self, went_out: bool) {
         if !went_out {
-            self.call.write_failed.store(true, Relaxed);
+            self.call.stop_writing();
             self.shed.resize(SHED, 0);
         }
     }
@@ -109,15 +109,15 @@ impl Transport for Loan {
         if self.call.write_failed() {
             return Ok(());
         }
-        let went_out = self.step(|connection, call| connection.transmit(call, amount))?;
+        let went_out = self.step(|connection, terms| connection.transmit(terms, amount))?;
         self.stop_writing(went_out);
         Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let went_out = self.step(|connection, call| connection.flush(call))?;
+        let went_out = self.step(|connection, terms| connection.flush(terms))?;
         self.stop_writing(went_out);
-        self.step(|connection, call| connection.read_head(call))?;
+        self.step(|connection, terms| connection.read_head(terms))?;
         hook::pass("head");
         self.shown = SHOWN;
         Ok(true)

@@ -1,7 +1,8 @@
 //! Sockets, TLS, the pool and the body reader: the only room that knows ureq.
 //!
 //! ureq writes the request; all else is here. One request goes
-//! `Transport::send` → ureq → `connect` (pool, or resolve, dial, handshake) → [`loan`] → [`Body`].
+//! [`Transport::send`] → `writer` (ureq) → `shared` (pool, or resolve, dial, proxy, handshake) → `loan` → [`Body`].
+//! What waits keeps the `terms`; only what hands connections around knows the `call`.
 
 mod bell;
 mod body;
@@ -21,49 +22,45 @@ mod pool;
 mod private;
 mod proxy;
 mod resolve;
+mod shared;
 mod socket;
 mod socks;
+mod stream;
 mod sync;
 mod target;
+mod terms;
 mod tls;
 mod token;
 mod upload;
 mod wake;
+mod writer;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, header};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
-use ureq::{Agent, SendBody};
 
 pub use bell::{Bell, pause};
 pub use body::Body;
-pub use call::Limits;
 pub use fail::{Fail, Limit};
 #[cfg(feature = "test-hooks")]
 pub use hook::panic_at;
 pub use proxy::Proxies;
+pub use shared::Settings;
 pub use target::Target;
+pub use terms::Limits;
 pub use tls::TlsSettings;
 pub use token::Token;
 pub use upload::{Part, Payload, Source};
 
 use call::{Call, Slot};
-use connection::{Connection, Opening};
+use connection::Connection;
 use framing::{connection_says, framing};
-use loan::Loan;
-use pool::Pool;
-use proxy::{Proxy, Through};
-use resolve::Resolver;
-use tls::{Peer, TlsClient};
-use upload::Upload;
+use shared::Shared;
+use terms::Terms;
+use writer::Writer;
 
 use crate::error::{Result, Sent};
 use crate::response::Head;
@@ -72,21 +69,6 @@ use crate::response::Head;
 const SMALL_BODY: usize = 16 * 1024;
 /// The pieces in which larger ones leave.
 const PIECE: usize = 64 * 1024;
-
-/// What a transport is made of.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// TLS.
-    pub tls: TlsSettings,
-    /// Idle connections kept per origin.
-    pub max_idle_per_host: usize,
-    /// How long a connection may be idle.
-    pub idle_age: Duration,
-    /// Addresses that are not asked of the system.
-    pub resolve: HashMap<(String, u16), SocketAddr>,
-    /// The way out.
-    pub proxies: Proxies,
-}
 
 /// One request, ready to be sent.
 #[derive(Debug)]
@@ -147,47 +129,14 @@ pub struct Failure {
 #[derive(Debug)]
 pub struct Transport {
     shared: Arc<Shared>,
-    agent: Agent,
-}
-
-/// What outlives a call: the pool, and what makes new connections.
-#[derive(Debug)]
-struct Shared {
-    pool: Pool<Arc<Target>, Box<Connection>>,
-    resolver: Resolver,
-    tls: TlsClient,
-    proxies: Proxies,
-}
-
-thread_local! {
-    /// The call for which this thread is inside ureq. Read in `Plug::connect` and nowhere else.
-    static CURRENT: RefCell<Option<Arc<Call>>> = const { RefCell::new(None) };
+    writer: Writer,
 }
 
 impl Transport {
     /// A transport; of the files it names, it reads the PEM files.
     pub fn new(settings: Settings) -> Result<Transport> {
-        let shared = Arc::new(Shared {
-            pool: Pool::new(settings.max_idle_per_host, settings.idle_age),
-            resolver: Resolver::new(settings.resolve, resolve::ask_system),
-            tls: TlsClient::new(settings.tls)?,
-            proxies: settings.proxies,
-        });
-        // Whatever ureq would do of itself is off: it only writes the request.
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .max_idle_connections(0)
-            .max_idle_connections_per_host(0)
-            .allow_non_standard_methods(true)
-            .user_agent("")
-            .accept("")
-            .accept_encoding("")
-            .build();
-        let agent = Agent::with_parts(config, Plug { shared: shared.clone() }, NoResolver);
-        Ok(Transport { shared, agent })
+        let shared = Arc::new(Shared::new(settings)?);
+        Ok(Transport { writer: Writer::new(shared.clone()), shared })
     }
 
     /// Sends a request and waits for the head of its answer. Never twice: `fresh` leaves the idle connections
@@ -207,13 +156,12 @@ impl Transport {
         let hold_head = (1..=SMALL_BODY).contains(&length);
         let call = Arc::new(Call::new(
             request.target.clone(),
-            limits.clone(),
-            token.cloned(),
+            Terms::new(limits.clone(), token.cloned()),
             fresh,
             hold_head,
             output,
         ));
-        let outcome = self.run(request, &call);
+        let outcome = self.write(request, &call);
         let Slot { connection, fail } = call.take();
         let fail = match (outcome, fail) {
             (_, Some(fail)) => Some(fail),
@@ -222,13 +170,12 @@ impl Transport {
         };
         match (fail, connection) {
             (None, Some(connection)) => self.answer(request, call, connection),
-            (Some(fail), connection) => Err(failure(call.blame(fail), connection.as_deref())),
+            (Some(fail), connection) => Err(failure(call.terms.blame(fail), connection.as_deref())),
             (None, None) => Err(failure(Fail::Internal("no connection came back".into()), None)),
         }
     }
 
-    /// Lets ureq write the request.
-    fn run(&self, request: &Request<'_>, call: &Arc<Call>) -> Result<(), ureq::Error> {
+    fn write(&self, request: &Request<'_>, call: &Arc<Call>) -> Result<(), ureq::Error> {
         let target = request.target;
         let uri = Uri::builder()
             .scheme(target.scheme.clone())
@@ -239,22 +186,7 @@ impl Transport {
         *head.method_mut() = request.method.clone();
         *head.uri_mut() = uri;
         *head.headers_mut() = request.headers.clone();
-        let _current = Current::set(call.clone());
-        // Without an explicit empty body, ureq would send these chunked.
-        let usual = matches!(*request.method, Method::POST | Method::PUT | Method::PATCH);
-        let response = match request.body {
-            Payload::Bytes(body) => self.agent.run(head.map(|()| body))?,
-            Payload::Stream(source) => {
-                // ureq would send it chunked.
-                head.headers_mut().insert(header::CONTENT_LENGTH, source.length().into());
-                let mut upload = Upload::new(source, call.clone());
-                self.agent.run(head.map(|()| SendBody::from_reader(&mut upload)))?
-            }
-            Payload::None if usual => self.agent.run(head.map(|()| &b""[..]))?,
-            Payload::None => self.agent.run(head)?,
-        };
-        drop(response);
-        Ok(())
+        self.writer.write(head, request.body, call)
     }
 
     fn answer(
@@ -301,138 +233,4 @@ fn failure(fail: Fail, connection: Option<&Connection>) -> Failure {
     let dead = matches!(fail, Fail::Closed | Fail::Socket(_));
     let stale = dead && exchange.reused && !exchange.received;
     Failure { fail, sent, stale }
-}
-
-impl Shared {
-    /// A connection for the call: an idle one that is alive, or a new one.
-    fn acquire(&self, call: &Call) -> Result<Box<Connection>, Fail> {
-        call.check_cancelled()?;
-        let proxy = self.proxies.route(&call.target);
-        if let Some(proxy) = proxy {
-            proxy.can_reach(&call.target)?;
-            // What it resolves itself, only it knows; what needs no name server, we do.
-            if call.limits.block_private {
-                private::literal(&call.target.host)?;
-            }
-        }
-        // The operator has chosen the proxy: wherever it is, it is no one's trick.
-        let public_only = call.limits.block_private && proxy.is_none();
-        if !call.fresh {
-            let fits = |t: &Arc<Target>| Arc::ptr_eq(t, &call.target) || t.is_same(&call.target);
-            while let Some(mut connection) = self.pool.take(Instant::now(), fork::generation(), fits) {
-                // One that was opened by a call which may reach private addresses is not for one that may not.
-                let may = !public_only || private::permitted(connection.peer().ip()).is_ok();
-                if may && connection.is_usable() {
-                    connection.begin(call, true);
-                    call.check_cancelled()?;
-                    return Ok(connection);
-                }
-            }
-        }
-        let mut connection = Box::new(self.open(call, proxy, public_only)?);
-        connection.begin(call, false);
-        Ok(connection)
-    }
-
-    fn open(&self, call: &Call, proxy: Option<&Proxy>, public_only: bool) -> Result<Connection, Fail> {
-        let patience = call.connecting();
-        let target = &call.target;
-        let blame = |fail| match proxy {
-            Some(proxy) => proxy.blame(fail),
-            None => fail,
-        };
-        let (host, port) = proxy.map_or((&*target.host, target.port), |p| (&p.host, p.port));
-        let begun = Instant::now();
-        let mut addresses = self.resolver.resolve(call, patience, host, port).map_err(blame)?;
-        if public_only {
-            private::permit(&mut addresses)?;
-        }
-        let resolved = Instant::now();
-        let mut socket = dial::dial(call, patience, &addresses).map_err(blame)?;
-        let through = match proxy {
-            Some(proxy) => proxy.pass(call, patience, &mut socket, &self.tls).map_err(blame)?,
-            None => Through::default(),
-        };
-        let connected = Instant::now();
-        let mut opening = Opening { dns: Some(resolved - begun), connect: connected - resolved, tls: None };
-        let tls = if target.tls {
-            let peer = if target.foreign { Peer::Stranger } else { Peer::Origin };
-            let mut tls = self.tls.start(&target.host, peer)?;
-            tls.handshake(&mut socket, call, patience).map_err(|fail| match proxy {
-                // Whoever speaks there, it is not the server that the tunnel is to lead to.
-                Some(proxy) if tls.is_foreign() => {
-                    proxy.blame(Fail::Connect("what came through its tunnel is not TLS".into(), None))
-                }
-                _ => fail,
-            })?;
-            opening.tls = Some(connected.elapsed());
-            Some(tls)
-        } else {
-            through.tls
-        };
-        Ok(Connection::new(target.clone(), socket, tls, opening).through(through.absolute))
-    }
-
-    fn put(&self, connection: Box<Connection>) {
-        let key = connection.target.clone();
-        self.pool.put(key, connection, Instant::now(), fork::generation(), |a, b| a.is_same(b));
-    }
-}
-
-/// Where ureq asks for a connection.
-struct Plug {
-    shared: Arc<Shared>,
-}
-
-impl fmt::Debug for Plug {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Plug")
-    }
-}
-
-impl Connector for Plug {
-    type Out = Loan;
-
-    fn connect(&self, _: &ConnectionDetails, _: Option<()>) -> Result<Option<Loan>, ureq::Error> {
-        let Some(call) = CURRENT.with(|c| c.borrow().clone()) else {
-            return Err(ureq::Error::ConnectionFailed);
-        };
-        match self.shared.acquire(&call) {
-            Ok(connection) => {
-                hook::pass("connect");
-                Ok(Some(Loan::new(connection, call)))
-            }
-            Err(fail) => Err(call.fail(fail)),
-        }
-    }
-}
-
-/// Names the call for as long as it lives, then whatever was named before.
-struct Current(Option<Arc<Call>>);
-
-impl Current {
-    fn set(call: Arc<Call>) -> Current {
-        Current(CURRENT.with(|c| c.replace(Some(call))))
-    }
-}
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        CURRENT.with(|c| c.replace(self.0.take()));
-    }
-}
-
-/// ureq resolves nothing: the pool is asked first.
-#[derive(Debug)]
-struct NoResolver;
-
-impl UreqResolver for NoResolver {
-    fn resolve(
-        &self,
-        _: &Uri,
-        _: &ureq::config::Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        Ok(self.empty())
-    }
 }

@@ -1,8 +1,8 @@
 //! Proxies: which one a request takes, and the way through it.
 //!
 //! Plain http through an HTTP proxy is asked for by the whole URL (RFC 9112 3.2.2); https through a tunnel, of
-//! which the proxy sees no more than host and port; SOCKS carries either. The proxy's credentials go to the proxy
-//! alone. Names are resolved by the proxy.
+//! which the proxy sees no more than host and port; SOCKS carries either. An https proxy is an HTTP proxy behind TLS.
+//! The proxy's credentials go to the proxy alone. Names are resolved by the proxy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::head::{Scanner, parse};
 use super::no_proxy::NoProxy;
-use super::socket::{Socket, Written};
 use super::socks::{self, Line};
+use super::stream::{Peer, Stream};
 use super::target::Target;
-use super::tls::{Peer, Tls, TlsClient};
+use super::terms::{Patience, Terms};
+use super::tls::TlsClient;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
@@ -63,13 +63,6 @@ pub(super) struct Absolute {
     start: String,
     /// Behind the request line.
     field: Option<Secret>,
-}
-
-/// The other side of the proxy.
-#[derive(Debug, Default)]
-pub(super) struct Through {
-    pub tls: Option<Tls>,
-    pub absolute: Option<Absolute>,
 }
 
 impl Proxies {
@@ -140,41 +133,33 @@ impl Proxy {
         Ok(Proxy { kind, host, port: url.port().unwrap_or(port), login })
     }
 
-    /// Is there a way through it to the target?
-    pub fn can_reach(&self, target: &Target) -> Result<(), Fail> {
-        match (self.kind, target.tls) {
-            (Kind::Https, true) => Err(Fail::Unsupported("an https proxy for an https origin".into())),
-            _ => Ok(()),
-        }
-    }
-
-    /// The way through it to the call's target, over a socket that is connected to the proxy.
+    /// The way through it to the target, over a stream that leads to the proxy: the stream that leads further, and
+    /// what a proxy wants to be told that is no tunnel.
     pub fn pass(
         &self,
-        call: &Call,
+        target: &Target,
+        mut stream: Stream,
+        terms: &Terms,
         patience: Patience,
-        socket: &mut Socket,
         tls: &TlsClient,
-    ) -> Result<Through, Fail> {
-        let target = &call.target;
-        let mut line = Wire { socket, call, patience };
+    ) -> Result<(Stream, Option<Absolute>), Fail> {
+        if self.kind == Kind::Https {
+            let mut session = tls.start(&self.host, Peer::Proxy, stream)?;
+            session.handshake(terms, patience)?;
+            stream = Stream::Tls(Box::new(session));
+        }
+        let mut line = Wire { stream: &mut stream, terms, patience };
         match self.kind {
             Kind::Socks => {
                 let login = self.login.as_ref().map(|l| (l.user.as_str(), &l.password));
                 socks::connect(&mut line, &target.host, target.port, login)?;
-                Ok(Through::default())
             }
             Kind::Http | Kind::Https if target.tls => {
-                tunnel(&mut line, &connect_request(target, self.field().as_ref()), call.limits.max_head)?;
-                Ok(Through::default())
+                tunnel(&mut line, &connect_request(target, self.field().as_ref()), terms.limits.max_head)?;
             }
-            Kind::Http => Ok(Through { tls: None, absolute: Some(self.absolute(target)) }),
-            Kind::Https => {
-                let mut session = tls.start(&self.host, Peer::Stranger)?;
-                session.handshake(line.socket, call, patience)?;
-                Ok(Through { tls: Some(session), absolute: Some(self.absolute(target)) })
-            }
+            Kind::Http | Kind::Https => return Ok((stream, Some(self.absolute(target)))),
         }
+        Ok((stream, None))
     }
 
     fn absolute(&self, target: &Target) -> Absolute {
@@ -194,7 +179,7 @@ impl Proxy {
             Fail::Resolve(why) => Fail::Resolve(said(&why)),
             Fail::Connect(why, errno) => Fail::Connect(said(&why), errno),
             Fail::Socket(e) => Fail::Connect(said(&e), Some(e)),
-            Fail::Closed => Fail::Connect(said(&"it closed the connection"), None),
+            Fail::Closed | Fail::Truncated(_) => Fail::Connect(said(&"it closed the connection"), None),
             Fail::Protocol(why) | Fail::TooLarge(why) => Fail::Connect(said(&why), None),
             Fail::Tls(why) => Fail::Tls(said(&why)),
             Fail::HandshakeCut(why) => Fail::HandshakeCut(said(&why)),
@@ -264,7 +249,7 @@ fn tunnel(line: &mut Wire<'_>, request: &Secret, max_head: usize) -> Result<(), 
     line.send(request.expose().as_bytes())?;
     let (mut answer, mut scanner, mut piece) = (Vec::new(), Scanner::default(), [0; 2048]);
     loop {
-        let got = line.socket.recv(line.call, line.patience, &mut piece)?;
+        let got = line.stream.recv(line.terms, line.patience, &mut piece)?;
         if got == 0 {
             return Err(Fail::Closed);
         }
@@ -290,29 +275,22 @@ fn tunnel(line: &mut Wire<'_>, request: &Secret, max_head: usize) -> Result<(), 
     }
 }
 
-/// The socket, within the limits of a call.
+/// A stream, on the terms of an attempt.
 struct Wire<'a> {
-    socket: &'a mut Socket,
-    call: &'a Call,
+    stream: &'a mut Stream,
+    terms: &'a Terms,
     patience: Patience,
 }
 
 impl Line for Wire<'_> {
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), Fail> {
-        loop {
-            match self.socket.send_now(bytes)? {
-                Written::All => return Ok(()),
-                Written::Refused(_) => return Err(self.call.blame(Fail::Closed)),
-                Written::Full(n) => bytes = &bytes[n..],
-            }
-            self.socket.wait_for_room(self.call, self.patience, false)?;
-        }
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Fail> {
+        self.stream.send(self.terms, self.patience, bytes)
     }
 
     fn fill(&mut self, buf: &mut [u8]) -> Result<(), Fail> {
         let mut filled = 0;
         while filled < buf.len() {
-            match self.socket.recv(self.call, self.patience, &mut buf[filled..])? {
+            match self.stream.recv(self.terms, self.patience, &mut buf[filled..])? {
                 0 => return Err(Fail::Closed),
                 n => filled += n,
             }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::socket::Socket;
+use super::terms::{Patience, Terms};
 
 /// How long an answer is used again. Failures are not remembered.
 const KEEP: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl Resolver {
 
     pub fn resolve(
         &self,
-        call: &Call,
+        terms: &Terms,
         patience: Patience,
         host: &str,
         port: u16,
@@ -62,7 +62,7 @@ impl Resolver {
         if let Some(known) = self.known(host) {
             return Ok(known.iter().map(with_port).collect());
         }
-        let found = detached(self.look_up, call, patience, host)?
+        let found = detached(self.look_up, terms, patience, host)?
             .map_err(|e| Fail::Resolve(format!("{host}: {e}")))?;
         if found.is_empty() {
             return Err(Fail::Resolve(format!("{host}: the name has no address")));
@@ -82,7 +82,7 @@ impl Resolver {
 
 /// Looks up on a thread of its own, so that a deadline or a cancel need not wait for it. The wait is on
 /// a socket, so that a cancel ends it like every other wait.
-fn detached(look_up: LookUp, call: &Call, patience: Patience, host: &str) -> Result<Found, Fail> {
+fn detached(look_up: LookUp, terms: &Terms, patience: Patience, host: &str) -> Result<Found, Fail> {
     let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.map_err(|e| Fail::System("opening a socket pair", e))?;
     let result: Arc<Mutex<Option<Found>>> = Arc::default();
@@ -96,9 +96,9 @@ fn detached(look_up: LookUp, call: &Call, patience: Patience, host: &str) -> Res
         // No thread to be had: better to wait here than to fail.
         return Ok(look_up(host));
     }
-    let mut near = Socket::waiting(call, near);
-    call.check_cancelled()?;
-    near.recv(call, patience, &mut [0])?;
+    let mut near = Socket::waiting(terms, near);
+    terms.check_cancelled()?;
+    near.recv(terms, patience, &mut [0])?;
     let found = result.lock().take();
     found.ok_or_else(|| Fail::Internal("the resolver thread ended without an answer".into()))
 }
@@ -115,13 +115,13 @@ mod tests {
 
     use parking_lot::MutexGuard;
 
-    use super::super::call::{Limits, tests::call};
     use super::super::fail::Limit;
+    use super::super::terms::Limits;
     use super::super::token::Token;
     use super::*;
 
-    fn resolve(resolver: &Resolver, call: &Call, host: &str) -> Result<Vec<SocketAddr>, Fail> {
-        resolver.resolve(call, call.connecting(), host.trim_matches(['[', ']']), 81)
+    fn resolve(resolver: &Resolver, terms: &Terms, host: &str) -> Result<Vec<SocketAddr>, Fail> {
+        resolver.resolve(terms, terms.connecting(), host.trim_matches(['[', ']']), 81)
     }
 
     /// Held by a test for as long as the resolver below is to be silent.
@@ -144,16 +144,16 @@ mod tests {
         let begun = Instant::now();
         let deadline = Limits { deadline: Some(begun + limit), ..Limits::default() };
         assert_eq!(
-            resolve(&resolver, &call(deadline, None), "slow.example"),
+            resolve(&resolver, &Terms::new(deadline, None), "slow.example"),
             Err(Fail::Timeout(Limit::Deadline))
         );
         let connect = Limits { connect: Some(limit), ..Limits::default() };
         assert_eq!(
-            resolve(&resolver, &call(connect, None), "slow.example"),
+            resolve(&resolver, &Terms::new(connect, None), "slow.example"),
             Err(Fail::Timeout(Limit::Connect))
         );
         let token = Arc::new(Token::new());
-        let cancelled = call(Limits::default(), Some(token.clone()));
+        let cancelled = Terms::new(Limits::default(), Some(token.clone()));
         thread::scope(|scope| {
             let resolved = scope.spawn(|| resolve(&resolver, &cancelled, "slow.example"));
             token.cancel();
@@ -164,7 +164,7 @@ mod tests {
         // Nothing that came too late is believed or kept, and the resolver is as good as before.
         assert!(resolver.known("slow.example").is_none());
         drop(silence);
-        let found = resolve(&resolver, &call(Limits::default(), None), "slow.example");
+        let found = resolve(&resolver, &Terms::new(Limits::default(), None), "slow.example");
         assert_eq!(found, Ok(vec![([127, 0, 0, 1], 81).into()]));
     }
 
@@ -182,20 +182,20 @@ mod tests {
     #[test]
     fn an_answer_is_kept_for_a_while_and_a_failure_is_not() {
         let resolver = Resolver::new(HashMap::new(), third_time_lucky);
-        let call = call(Limits::default(), None);
+        let terms = Terms::new(Limits::default(), None);
         let failed = |why: &str| Err(Fail::Resolve(format!("a.example: {why}")));
-        assert_eq!(resolve(&resolver, &call, "a.example"), failed("no such name"));
-        assert_eq!(resolve(&resolver, &call, "a.example"), failed("the name has no address"));
+        assert_eq!(resolve(&resolver, &terms, "a.example"), failed("no such name"));
+        assert_eq!(resolve(&resolver, &terms, "a.example"), failed("the name has no address"));
         let both = Ok(vec![([10, 0, 0, 1], 81).into(), ([10, 0, 0, 2], 81).into()]);
         for _ in 0..100 {
-            assert_eq!(resolve(&resolver, &call, "a.example"), both);
+            assert_eq!(resolve(&resolver, &terms, "a.example"), both);
         }
         assert_eq!(ASKED.load(SeqCst), 3);
         // Old enough, it is asked for again; and another name has its own answer.
         resolver.cache.lock()[0].at -= KEEP;
-        assert_eq!(resolve(&resolver, &call, "a.example"), both);
+        assert_eq!(resolve(&resolver, &terms, "a.example"), both);
         assert_eq!(ASKED.load(SeqCst), 4);
-        assert_eq!(resolve(&resolver, &call, "b.example"), both);
+        assert_eq!(resolve(&resolver, &terms, "b.example"), both);
         assert_eq!(ASKED.load(SeqCst), 5);
         assert_eq!(resolver.cache.lock().len(), 2);
     }
@@ -208,9 +208,9 @@ mod tests {
     fn fixed_names_and_addresses_are_not_looked_up() {
         let to = SocketAddr::from(([10, 0, 0, 9], 82));
         let resolver = Resolver::new([(("a.example".into(), 81), to)].into(), must_not_be_asked);
-        let call = call(Limits::default(), None);
-        assert_eq!(resolve(&resolver, &call, "a.example"), Ok(vec![to]));
-        assert_eq!(resolve(&resolver, &call, "10.0.0.7"), Ok(vec![([10, 0, 0, 7], 81).into()]));
-        assert_eq!(resolve(&resolver, &call, "[::1]").unwrap()[0].to_string(), "[::1]:81");
+        let terms = Terms::new(Limits::default(), None);
+        assert_eq!(resolve(&resolver, &terms, "a.example"), Ok(vec![to]));
+        assert_eq!(resolve(&resolver, &terms, "10.0.0.7"), Ok(vec![([10, 0, 0, 7], 81).into()]));
+        assert_eq!(resolve(&resolver, &terms, "[::1]").unwrap()[0].to_string(), "[::1]:81");
     }
 }

@@ -11,8 +11,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
 };
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
+use super::terms::{Patience, Terms};
 use super::token::Registration;
 
 /// Elsewhere than on Linux a shut-down socket does not wake every wait, so waits are cut into pieces.
@@ -42,14 +42,14 @@ pub(super) enum Written {
 
 impl Socket {
     /// Starts a connect that does not block. `true`: already connected.
-    pub fn start(call: &Call, peer: SocketAddr) -> Result<(Socket, bool), Fail> {
+    pub fn start(terms: &Terms, peer: SocketAddr) -> Result<(Socket, bool), Fail> {
         let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None).map_err(|e| unopened(peer, e))?;
         let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
-        socket.attach(call);
+        socket.attach(terms);
         // After the registration: a cancel before it is seen here, one after it wakes the socket.
-        call.check_cancelled()?;
+        terms.check_cancelled()?;
         match connect(&socket.fd, &peer) {
             Ok(()) => Ok((socket, true)),
             Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
@@ -58,10 +58,10 @@ impl Socket {
     }
 
     /// One end of a socket pair, to wait on.
-    pub fn waiting(call: &Call, fd: OwnedFd) -> Socket {
+    pub fn waiting(terms: &Terms, fd: OwnedFd) -> Socket {
         let peer = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
-        socket.attach(call);
+        socket.attach(terms);
         socket
     }
 
@@ -78,8 +78,8 @@ impl Socket {
     }
 
     /// Belongs to this call from now on: its cancel wakes the socket.
-    pub fn attach(&mut self, call: &Call) {
-        self.registration = call.token.as_ref().map(|t| Registration::new(t, self.fd.as_raw_fd() as u32));
+    pub fn attach(&mut self, terms: &Terms) {
+        self.registration = terms.token.as_ref().map(|t| Registration::new(t, self.fd.as_raw_fd() as u32));
     }
 
     /// Belongs to no call any more.
@@ -88,16 +88,16 @@ impl Socket {
     }
 
     /// Waits for the first bytes and takes them. `Ok(0)`: the peer closed in good order.
-    pub fn recv(&mut self, call: &Call, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
+    pub fn recv(&mut self, terms: &Terms, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
         loop {
-            if let Some(left) = call.left(patience)? {
+            if let Some(left) = terms.left(patience)? {
                 self.set_kernel_timeout(left)?;
             } else if let Some(tick) = TICK {
                 self.set_kernel_timeout(tick)?;
             }
             let got = recv(&self.fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n);
             // A cancelled socket reads like a closed one: the flag decides, end of file included.
-            call.check_cancelled()?;
+            terms.check_cancelled()?;
             match got {
                 Ok(n) => return Ok(n),
                 Err(Errno::INTR | Errno::AGAIN) => {}
@@ -139,15 +139,27 @@ impl Socket {
         Ok(Written::All)
     }
 
+    /// Sends all of it.
+    pub fn send_all(&self, terms: &Terms, patience: Patience, mut data: &[u8]) -> Result<(), Fail> {
+        loop {
+            match self.send_now(data)? {
+                Written::All => return Ok(()),
+                Written::Refused(_) => return Err(terms.blame(Fail::Closed)),
+                Written::Full(n) => data = &data[n..],
+            }
+            self.wait_for_room(terms, patience, false)?;
+        }
+    }
+
     /// Waits until there is room to send, or, where `or_input`, something to read. `true`: something to read.
-    pub fn wait_for_room(&self, call: &Call, patience: Patience, or_input: bool) -> Result<bool, Fail> {
+    pub fn wait_for_room(&self, terms: &Terms, patience: Patience, or_input: bool) -> Result<bool, Fail> {
         let mut events = PollFlags::OUT;
         events.set(PollFlags::IN, or_input);
         loop {
-            let left = call.left(patience)?;
+            let left = terms.left(patience)?;
             let mut fds = [PollFd::new(&self.fd, events)];
             wait(&mut fds, left)?;
-            call.check_cancelled()?;
+            terms.check_cancelled()?;
             let seen = fds[0].revents();
             if seen.intersects(PollFlags::IN) {
                 return Ok(true);

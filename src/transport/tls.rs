@@ -1,6 +1,5 @@
-//! TLS: the client configuration, and a session on top of a socket.
+//! TLS: who is trusted, what the client shows of itself, and the sessions that are begun so.
 
-use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,15 +10,14 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore,
-    SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use rustls_native_certs::ErrorKind;
 
-use super::call::{Call, Patience};
 use super::fail::Fail;
 use super::pem;
-use super::socket::{Socket, Written};
+use super::stream::{Peer, Stream, Tls};
 use crate::error::Result;
 
 /// How TLS connections are made.
@@ -46,15 +44,6 @@ pub(super) struct TlsClient {
     bare: OnceCell<Arc<ClientConfig>>,
 }
 
-/// Who the other side of a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// The server that the request is for.
-    Origin,
-    /// Somebody else: a proxy on the way, or an origin that no credentials are for.
-    Stranger,
-}
-
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsClient {
@@ -66,15 +55,16 @@ impl TlsClient {
         Ok(TlsClient { settings, extra, identity, config: OnceCell::new(), bare: OnceCell::new() })
     }
 
-    pub fn start(&self, host: &str, peer: Peer) -> Result<Tls, Fail> {
+    /// A session over a stream; its handshake is still to come.
+    pub fn start(&self, host: &str, peer: Peer, below: Stream) -> Result<Tls, Fail> {
         let config = match peer {
             Peer::Origin => self.config.get_or_try_init(|| self.build(self.identity.clone()))?,
-            Peer::Stranger => self.bare.get_or_try_init(|| self.build(None))?,
+            Peer::Proxy | Peer::Foreign => self.bare.get_or_try_init(|| self.build(None))?,
         };
         let name = ServerName::try_from(host.to_string())
             .map_err(|_| Fail::Tls(format!("`{host}` is not a host name that a certificate can have")))?;
         let session = ClientConnection::new(config.clone(), name).map_err(tls)?;
-        Ok(Tls { session, cipher: Vec::new(), start: 0, end: 0, foreign: false })
+        Ok(Tls::new(session, peer, below))
     }
 
     fn build(&self, identity: Option<Arc<CertifiedKey>>) -> Result<Arc<ClientConfig>, Fail> {
@@ -143,20 +133,6 @@ fn tls(error: impl std::fmt::Display) -> Fail {
     Fail::Tls(error.to_string())
 }
 
-/// What came is no record that can be believed.
-fn broken(error: rustls::Error) -> Fail {
-    match error {
-        // The usual mistake, which rustls' own words do not give away.
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Fail::Tls("the server does not speak TLS here; is it plain http on this port?".into())
-        }
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Fail::Tls(
-            "the server demands a certificate of the client (tls.client_cert and tls.client_key)".into(),
-        ),
-        error => tls(error),
-    }
-}
-
 /// The `danger_accept_invalid_certs` switch: who the peer is is not asked, but signatures still have to fit.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
@@ -193,185 +169,5 @@ impl ServerCertVerifier for AcceptAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// One record and its overhead.
-const CIPHER_BUFFER: usize = 16 * 1024 + 512;
-
-/// A session. Ciphertext that was received but not yet decrypted waits in `cipher[start..end]`.
-#[derive(Debug)]
-pub(super) struct Tls {
-    session: ClientConnection,
-    cipher: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Did the other side begin with something that is not TLS?
-    foreign: bool,
-}
-
-impl Tls {
-    pub fn handshake(&mut self, socket: &mut Socket, call: &Call, patience: Patience) -> Result<(), Fail> {
-        loop {
-            let mut out = Vec::new();
-            self.drain(&mut out)?;
-            let done = !self.session.is_handshaking();
-            send_all(socket, call, patience, &out)?;
-            if done {
-                return Ok(());
-            }
-            if self.start == self.end {
-                let got = self.receive(socket, call, patience).map_err(|f| match f {
-                    Fail::Socket(e) => {
-                        Fail::HandshakeCut(format!("the connection failed in the handshake: {e}"))
-                    }
-                    f => f,
-                })?;
-                if got == 0 {
-                    return Err(Fail::HandshakeCut(
-                        "the server closed the connection in the handshake".into(),
-                    ));
-                }
-            }
-            if let Err(fail) = self.feed() {
-                // Tell the server why, as far as it still listens.
-                let mut alert = Vec::new();
-                if self.drain(&mut alert).is_ok() {
-                    let _ = socket.send_now(&alert);
-                }
-                return Err(fail);
-            }
-        }
-    }
-
-    /// Did the other side send something that is not TLS?
-    pub fn is_foreign(&self) -> bool {
-        self.foreign
-    }
-
-    /// Plain bytes; waits for the first. `Ok(0)`: the peer said that it is done.
-    pub fn read(
-        &mut self,
-        socket: &mut Socket,
-        call: &Call,
-        patience: Patience,
-        buf: &mut [u8],
-    ) -> Result<usize, Fail> {
-        loop {
-            if let Some(n) = self.plain(buf)? {
-                return Ok(n);
-            }
-            if self.receive(socket, call, patience)? == 0 {
-                self.feed_end()?;
-            }
-        }
-    }
-
-    /// Plain bytes that are there without waiting. `None`: nothing.
-    pub fn read_now(&mut self, socket: &Socket, buf: &mut [u8]) -> Result<Option<usize>, Fail> {
-        loop {
-            if let Some(n) = self.plain(buf)? {
-                return Ok(Some(n));
-            }
-            self.reserve();
-            match socket.recv_now(&mut self.cipher).map_err(Fail::Socket)? {
-                None => return Ok(None),
-                Some(0) => self.feed_end()?,
-                Some(n) => (self.start, self.end) = (0, n),
-            }
-        }
-    }
-
-    /// Decrypts what was received, as far as `buf` has room. `None`: more ciphertext is needed.
-    fn plain(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Fail> {
-        let mut got = 0;
-        loop {
-            match self.session.reader().read(&mut buf[got..]) {
-                // close_notify: the end, behind what came before it.
-                Ok(0) if got < buf.len() => return Ok(Some(got)),
-                Ok(n) => got += n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) if got > 0 => return Ok(Some(got)),
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(Fail::truncated("TLS ended without close_notify"));
-                }
-                Err(e) => return Err(tls(e)),
-            }
-            if got == buf.len() || self.start == self.end {
-                return Ok((got > 0).then_some(got));
-            }
-            self.feed()?;
-        }
-    }
-
-    /// Encrypts `data` behind what is in `out`.
-    pub fn encrypt(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Fail> {
-        let mut data = data;
-        while !data.is_empty() {
-            let n = self.session.writer().write(data).map_err(tls)?;
-            data = &data[n..];
-            self.drain(out)?;
-        }
-        Ok(())
-    }
-
-    /// Is the peer silent and the connection open? Records without data (late session tickets, key updates)
-    /// are silence.
-    pub fn is_quiet(&mut self, socket: &Socket) -> bool {
-        let mut byte = [0u8];
-        matches!(self.read_now(socket, &mut byte), Ok(None))
-    }
-
-    fn reserve(&mut self) {
-        if self.cipher.is_empty() {
-            self.cipher.resize(CIPHER_BUFFER, 0);
-        }
-    }
-
-    fn receive(&mut self, socket: &mut Socket, call: &Call, patience: Patience) -> Result<usize, Fail> {
-        self.reserve();
-        let n = socket.recv(call, patience, &mut self.cipher)?;
-        (self.start, self.end) = (0, n);
-        Ok(n)
-    }
-
-    /// Gives the session one bite of ciphertext.
-    fn feed(&mut self) -> Result<(), Fail> {
-        let mut bytes = &self.cipher[self.start..self.end];
-        self.start += self.session.read_tls(&mut bytes).map_err(tls)?;
-        self.session.process_new_packets().map_err(|error| {
-            self.foreign |=
-                matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
-            broken(error)
-        })?;
-        Ok(())
-    }
-
-    /// Tells the session that the connection ended.
-    fn feed_end(&mut self) -> Result<(), Fail> {
-        self.session.read_tls(&mut io::empty()).map_err(tls)?;
-        self.session.process_new_packets().map_err(tls)?;
-        Ok(())
-    }
-
-    fn drain(&mut self, out: &mut Vec<u8>) -> Result<(), Fail> {
-        while self.session.wants_write() {
-            self.session.write_tls(out).map_err(tls)?;
-        }
-        Ok(())
-    }
-}
-
-/// Sends handshake bytes.
-fn send_all(socket: &Socket, call: &Call, patience: Patience, mut data: &[u8]) -> Result<(), Fail> {
-    loop {
-        match socket.send_now(data)? {
-            Written::All => return Ok(()),
-            Written::Refused(_) => {
-                return Err(Fail::HandshakeCut("the server closed the connection in the handshake".into()));
-            }
-            Written::Full(n) => data = &data[n..],
-        }
-        socket.wait_for_room(call, patience, false)?;
     }
 }

@@ -131,7 +131,7 @@ impl<'a> Upload<'a> {
     /// Fills as much of the buffer as the source has: small parts leave together.
     fn fill(&mut self, buf: &mut [u8]) -> Result<usize, Fail> {
         // A socket that always has room never waits, and never looks at the clock.
-        self.call.left(self.call.idling())?;
+        self.call.terms.left(self.call.terms.idling())?;
         let mut filled = 0;
         while filled < buf.len()
             && let Some(part) = self.source.parts.get(self.part)
@@ -192,10 +192,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::{Duration, Instant};
 
-    use super::super::call::{Limits, tests::call};
     use super::super::fail::Limit;
+    use super::super::target::Target;
+    use super::super::terms::{Limits, Terms};
     use super::super::token::Token;
     use super::*;
+    use crate::config::Origin;
 
     /// A source of bytes; a socket that always has room would never look at its limits.
     fn read(
@@ -204,7 +206,9 @@ mod tests {
         parts: &[Part<'_>],
     ) -> (io::Result<Vec<u8>>, Option<Fail>) {
         let source = Source::open(parts.iter().copied()).unwrap();
-        let call = Arc::new(call(limits, token));
+        let origin = Origin::of(&"http://nowhere.example".parse().unwrap()).unwrap();
+        let target = Arc::new(Target::of(&origin).unwrap());
+        let call = Arc::new(Call::new(target, Terms::new(limits, token), false, false, 0));
         let mut all = Vec::new();
         let outcome = Upload::new(&source, call.clone()).read_to_end(&mut all);
         (outcome.map(|_| all), call.take().fail)

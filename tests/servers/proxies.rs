@@ -68,8 +68,9 @@ fn an_http_proxy_forwards_http_and_tunnels_https() {
 
 #[test]
 #[ignore = "needs the servers of `make test-servers`"]
-fn an_https_proxy_forwards_http() {
+fn an_https_proxy_forwards_http_and_tunnels_https() {
     goes(&proxy("https", "secure_proxy", Some(&its("password"))), "httpbin", BY_SQUID);
+    goes(&proxy("https", "secure_proxy", Some(&its("password"))), "https", BY_SQUID);
 }
 
 #[test]
@@ -91,6 +92,7 @@ fn a_wrong_password_for_a_proxy_is_an_auth_error() {
             ("http", "proxy", "httpbin", 407),
             ("http", "proxy", "https", 407),
             ("https", "secure_proxy", "httpbin", 407),
+            ("https", "secure_proxy", "https", 407),
             ("socks5", "socks", "httpbin", 0),
             ("socks5", "socks", "https", 0),
         ] {

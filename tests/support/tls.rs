@@ -1,7 +1,8 @@
 //! Certificates made afresh, good ones and every kind of bad one, and a TLS server that shows them.
 
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
@@ -175,7 +176,7 @@ pub fn canned(
     let bytes = bytes.into();
     move |stream, _| {
         if read_request(stream).is_some() {
-            let _ = std::io::Write::write_all(stream, &bytes);
+            let _ = stream.write_all(&bytes);
         }
         close
     }
@@ -187,10 +188,99 @@ pub fn answering(
 ) -> impl Fn(&mut TlsStream, usize) -> TlsClose + Send + Sync + 'static {
     move |stream, _| {
         while let Some(request) = read_request(stream) {
-            if std::io::Write::write_all(stream, &answer(&request)).is_err() {
+            if stream.write_all(&answer(&request)).is_err() {
                 break;
             }
         }
         TlsClose::Notify
+    }
+}
+
+/// A proxy that speaks TLS and tunnels to this address, whatever it is asked for; the tunnel ends like `close`.
+pub fn tunnels(
+    to: SocketAddr,
+    close: TlsClose,
+) -> impl Fn(&mut TlsStream, usize) -> TlsClose + Send + Sync + 'static {
+    move |stream, _| {
+        if read_request(stream).is_some() {
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            pump(stream, to, |_, _| {});
+        }
+        close
+    }
+}
+
+/// Both ways between a client's session and a server, until the server is done. `passed` is called after each piece
+/// of the server's.
+pub fn pump(
+    stream: &mut TlsStream,
+    to: SocketAddr,
+    mut passed: impl FnMut(&Mutex<&mut ServerConnection>, &TcpStream),
+) {
+    let Ok(server) = TcpStream::connect(to) else { return };
+    let client = &stream.sock;
+    let session = Mutex::new(&mut stream.conn);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = upwards(client, &session, &server);
+            let _ = server.shutdown(Shutdown::Write);
+        });
+        let mut piece = [0; 16 << 10];
+        while let Ok(n @ 1..) = (&server).read(&mut piece) {
+            let records = {
+                let mut session = session.lock().unwrap();
+                session.writer().write_all(&piece[..n]).unwrap();
+                pending(&mut session)
+            };
+            if (&*client).write_all(&records).is_err() {
+                break;
+            }
+            passed(&session, client);
+        }
+        // What the client still sends, nobody takes.
+        let _ = client.shutdown(Shutdown::Read);
+        let _ = server.shutdown(Shutdown::Both);
+    });
+}
+
+/// What the session has to send.
+pub fn pending(session: &mut ServerConnection) -> Vec<u8> {
+    let mut records = Vec::new();
+    while session.wants_write() {
+        session.write_tls(&mut records).unwrap();
+    }
+    records
+}
+
+fn upwards(
+    mut client: &TcpStream,
+    session: &Mutex<&mut ServerConnection>,
+    mut server: &TcpStream,
+) -> io::Result<()> {
+    let mut records = [0; 16 << 10];
+    loop {
+        let n = client.read(&mut records)?;
+        let mut left = &records[..n];
+        loop {
+            let mut plain = Vec::new();
+            let more = {
+                let mut session = session.lock().unwrap();
+                session.read_tls(&mut left)?;
+                session.process_new_packets().map_err(io::Error::other)?;
+                match session.reader().read_to_end(&mut plain) {
+                    Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
+                    Err(_) => true,
+                    // The client's close_notify.
+                    Ok(_) => false,
+                }
+            };
+            server.write_all(&plain)?;
+            if !more {
+                return Ok(());
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
     }
 }
