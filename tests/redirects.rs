@@ -110,7 +110,10 @@ enum Elsewhere {
 
 #[test]
 fn no_secret_goes_to_another_origin_by_a_redirect_or_a_retry_there() {
+    let (ca, folder) = (Ca::new(), Folder::new());
+    let ca_file = folder.write("ca.pem", ca.pem());
     for (way, mut keys, options) in ways() {
+        keys["tls"] = json!({"ca_file": ca_file});
         for elsewhere in ["port", "host", "scheme"] {
             // The first request to the other origin fails, so that it is repeated there.
             let tries = Arc::new(Mutex::new(0));
@@ -131,9 +134,6 @@ fn no_secret_goes_to_another_origin_by_a_redirect_or_a_retry_there() {
                 }
                 "host" => (Elsewhere::Host, None),
                 _ => {
-                    let (ca, folder) = (Ca::new(), Folder::new());
-                    let file = folder.write("ca.pem", ca.pem());
-                    keys["tls"] = json!({"ca_file": file});
                     let server = TlsServer::start(ca.identity(Leaf::Good), support::tls::answering(answer));
                     let url = server.url();
                     (Elsewhere::Scheme(server), Some(format!("{url}/other")))

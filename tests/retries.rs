@@ -190,7 +190,11 @@ fn a_request_that_nobody_took_is_repeated_whatever_its_method() {
         assert!(fault.message.ends_with("(after 3 attempts)"), "{}", fault.message);
     }
     // A handshake that was cut passes; a certificate that nobody knows does not.
-    let cut = Server::start(|stream, _| finish(stream, Close::Rst));
+    let cut = Server::start(|mut stream, _| {
+        // Not before it has begun: else it may be the connect that is cut.
+        let _ = std::io::Read::read(&mut stream, &mut [0]);
+        finish(stream, Close::Rst);
+    });
     let url = cut.url().replace("http://127.0.0.1", "https://localhost");
     let fault = call(&api(&url, json!({})), "post", None).unwrap_err();
     assert_eq!((fault.status, cut.connections()), (TLS, 3), "{}", fault.message);

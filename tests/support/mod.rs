@@ -419,9 +419,16 @@ impl Backlog {
     }
 }
 
-/// A loopback address where nobody listens: a connect is refused at once.
+/// A loopback address where nobody listens: a connect is refused at once. It stays so: the port is taken, by a
+/// socket that lives as long as the process.
 pub fn refused_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let holder = TcpListener::from(socket);
+    let address = holder.local_addr().unwrap();
+    std::mem::forget(holder);
+    address
 }
 
 /// A folder of the test's own, removed with everything in it at the end.
