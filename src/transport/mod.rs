@@ -3,6 +3,7 @@
 //! ureq writes the request; all else is here. One request goes
 //! `Transport::send` → ureq → `connect` (pool, or resolve, dial, handshake) → [`loan`] → [`Body`].
 
+mod bell;
 mod body;
 mod call;
 mod chunked;
@@ -42,6 +43,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use ureq::{Agent, SendBody};
 
+pub use bell::{Bell, pause};
 pub use body::Body;
 pub use call::Limits;
 pub use fail::{Fail, Limit};
