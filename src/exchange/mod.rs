@@ -5,6 +5,8 @@
 
 mod classify;
 mod jar;
+#[allow(dead_code)]
+mod limit;
 mod wire;
 
 use std::sync::Arc;
