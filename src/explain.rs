@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::config::endpoint::{RateLimit, RateStrategy};
 use crate::config::keys::{ConnectorType, TlsVersion};
 use crate::config::settings::{AcceptEncoding, IdempotencyKey};
 use crate::config::{Config, Endpoint, Named, RawJson, Settings, Text};
@@ -244,6 +245,7 @@ pub(crate) fn configuration(config: &Config, redactor: &Redactor) -> Vec<u8> {
             "idle_age": keys.pool.idle_age().as_secs_f64(),
         },
         "cookies": keys.cookies,
+        "rate_limit": keys.rate_limit.as_ref().map(rate_limit),
         "settings": settings(&config.settings),
         "endpoints": endpoints,
         "warnings": config.warnings,
@@ -279,8 +281,24 @@ fn endpoint(config: &Config, endpoint: &Endpoint) -> Value {
         "params": params,
         "headers": headers(&keys.headers),
         "response_path": keys.response_path,
+        "rate_limit": keys.rate_limit.as_ref().map(rate_limit),
         "settings": settings(&endpoint.settings),
     })
+}
+
+fn rate_limit(limit: &RateLimit) -> Value {
+    let strategy = match limit.strategy() {
+        RateStrategy::TokenBucket => "token_bucket",
+        RateStrategy::LeakyBucket => "leaky_bucket",
+        RateStrategy::Adaptive => "adaptive",
+        RateStrategy::None => "none",
+    };
+    let mut shown = json!({"strategy": strategy, "max_concurrent": limit.max_concurrent});
+    if limit.strategy() != RateStrategy::None {
+        shown["rate"] = json!(limit.rate());
+        shown["burst"] = json!(limit.burst());
+    }
+    shown
 }
 
 fn text(text: &Text) -> Value {

@@ -222,13 +222,34 @@ pub struct Batch {
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
     /// How. Default token_bucket.
-    pub strategy: RateStrategy,
+    pub strategy: Option<RateStrategy>,
     /// Requests a second. Default 10.
     pub rate: Option<Rate>,
     /// Requests at once. Default max(1, rate).
     pub burst: Option<Rate>,
     /// Requests under way at once. Default no limit.
     pub max_concurrent: Option<NonZeroU32>,
+}
+
+impl RateLimit {
+    /// How requests are limited. A block with nothing in it limits nothing, as in the reference.
+    pub fn strategy(&self) -> RateStrategy {
+        let empty = self.rate.is_none() && self.burst.is_none() && self.max_concurrent.is_none();
+        self.strategy.unwrap_or(if empty { RateStrategy::None } else { RateStrategy::default() })
+    }
+
+    /// Requests a second.
+    pub fn rate(&self) -> f64 {
+        self.rate.map_or(10.0, |r| r.0)
+    }
+
+    /// Requests at once.
+    pub fn burst(&self) -> f64 {
+        match self.strategy() {
+            RateStrategy::LeakyBucket => 1.0,
+            _ => self.burst.map_or(self.rate(), |b| b.0).max(1.0),
+        }
+    }
 }
 
 /// One rule about answers.

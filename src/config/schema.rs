@@ -95,6 +95,8 @@ fn defaults() -> Vec<(&'static str, &'static str, Value)> {
         ("LimitKeys", "max_pages_guard", json!(10000)),
         ("LimitKeys", "max_error_body", json!("64KiB")),
         ("LimitKeys", "block_private_networks", json!(false)),
+        ("RateLimit", "strategy", json!("token_bucket")),
+        ("RateLimit", "rate", json!(10)),
         ("Pool", "max_idle_per_host", json!(16)),
         ("Pool", "idle_age", json!(60)),
         ("Health", "path", json!("/")),

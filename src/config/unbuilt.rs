@@ -53,8 +53,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
     let e = endpoint;
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (connector.rate_limit.is_some(), "rate_limit", Needs::All),
-        (e.rate_limit.is_some(), "rate_limit", Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),

@@ -81,7 +81,7 @@ impl Exchange {
     }
 
     /// Waits until the limits let a request go.
-    fn admit<'l>(&self, run: &mut Run<'l>, hop: &Hop<'_>) -> Result<Vec<Permit<'l>>, Failed> {
+    fn admit(&self, run: &mut Run<'_>, hop: &Hop<'_>) -> Result<Vec<Permit>, Failed> {
         let mut permits = Vec::new();
         if run.policy.limits.is_empty() {
             return Ok(permits);
@@ -193,7 +193,7 @@ impl Exchange {
         hop: &Hop<'_>,
         signed: &Signed<'_>,
         mut answer: Answer,
-        permits: &[Permit<'_>],
+        permits: &[Permit],
     ) -> Result<Outcome, Failed> {
         let status = answer.head.status;
         let mut whole = None;

@@ -7,7 +7,7 @@
 mod attempt;
 mod classify;
 mod jar;
-pub mod limit;
+pub(crate) mod limit;
 mod redirect;
 mod retry;
 mod run;
@@ -50,7 +50,7 @@ pub struct Policy {
     /// What its answers mean.
     pub rules: Rules,
     /// Its own limit, and that of the connector.
-    pub limits: Vec<Arc<Limiter>>,
+    pub(crate) limits: Vec<Arc<Limiter>>,
 }
 
 /// The pipeline of one connector.
