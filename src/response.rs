@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::quota::Quota;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, ShownUrl};
 
 /// The head of an answer: the bytes as they came, and where its fields lie in them.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +91,7 @@ pub struct Attempt {
     /// 1 for the first.
     pub n: u32,
     /// The URL, redacted.
-    pub url: Arc<str>,
+    pub url: ShownUrl,
     /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -130,7 +130,7 @@ pub struct Timings {
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The final URL, redacted.
-    pub url: Arc<str>,
+    pub url: ShownUrl,
     /// Is the end of the body certain? False for a close-delimited body on plain HTTP.
     pub length_known: bool,
     /// Every attempt.
@@ -230,7 +230,7 @@ impl Response {
         }
         let answered = self.head.status != 0;
         let json = Json {
-            url: &self.meta.url,
+            url: self.meta.url.as_str(),
             http_version: answered.then_some(if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
             status: answered.then_some(self.head.status),
             headers: answered.then_some(Shown { head: &self.head, redactor: &self.meta.redactor }),

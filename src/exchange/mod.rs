@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Attempt, Error, Kind, Result, Sent};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, ShownUrl};
 use crate::request::{Content, Piece, Prepared};
 use crate::response::{Head, Meta, Response, Timings};
 use crate::transport::{
@@ -41,7 +41,7 @@ struct Signed<'a> {
     /// Where cookies go and come from; None where none are kept.
     jar_url: Option<Url>,
     /// The URL as it may be shown.
-    shown_url: Arc<str>,
+    shown_url: ShownUrl,
     limits: Limits,
     begun: Instant,
 }
@@ -130,7 +130,6 @@ impl Exchange {
                 headers.insert(header::COOKIE, cookies);
             }
         }
-        let shown_url = prepared.redacted_url();
         let settings = &prepared.settings;
         let timeouts = &settings.timeouts;
         let begun = Instant::now();
@@ -142,7 +141,7 @@ impl Exchange {
             path_and_query: prepared.path_and_query().parse().map_err(|_| bad("the URL"))?,
             headers,
             jar_url,
-            shown_url: self.redactor.redact(&shown_url).into(),
+            shown_url: prepared.shown_url(self.redactor.clone()),
             limits: Limits {
                 deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
                 total: timeouts.total,

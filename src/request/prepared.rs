@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Content;
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
-use crate::redact::HIDDEN;
+use crate::redact::{HIDDEN, Redactor, ShownUrl, blank};
 
 /// A request that only needs to be sent. It borrows from its prototype and from the call.
 #[derive(Clone)]
@@ -44,17 +45,9 @@ impl<'a> Prepared<'a> {
         self.url[start..].find('/').map_or("/", |i| &self.url[start + i..])
     }
 
-    /// The URL for messages: without the secrets whose place is known. A redactor still has to look at it.
-    pub fn redacted_url(&self) -> String {
-        let mut out = String::with_capacity(self.url.len());
-        let mut from = 0;
-        for range in &self.secret {
-            out.push_str(&self.url[from..range.start]);
-            out.push_str(HIDDEN);
-            from = range.end;
-        }
-        out.push_str(&self.url[from..]);
-        out
+    /// The URL for messages.
+    pub fn shown_url(&self, redactor: Arc<Redactor>) -> ShownUrl {
+        ShownUrl::new(&self.url, &self.secret, redactor)
     }
 
     /// A header's value for messages: hidden where its place says that it is a secret. The scheme of an
@@ -88,7 +81,7 @@ impl std::fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared")
             .field("method", &self.method)
-            .field("url", &self.redacted_url())
+            .field("url", &blank(&self.url, &self.secret))
             .finish_non_exhaustive()
     }
 }

@@ -90,7 +90,16 @@ fn parse_into<'a>(bytes: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Resul
     let mut kept = Vec::with_capacity(size);
     let mut keep = |text: &[u8]| -> Range<u32> {
         let start = kept.len() as u32;
-        kept.extend(text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+        kept.extend_from_slice(text);
+        // Few fields are folded.
+        if memchr::memchr2(b'\r', b'\n', text).is_some() {
+            let unfold = |b: &mut u8| {
+                if matches!(b, b'\r' | b'\n') {
+                    *b = b' '
+                }
+            };
+            kept[start as usize..].iter_mut().for_each(unfold);
+        }
         start..kept.len() as u32
     };
     let ranges: Vec<_> =
