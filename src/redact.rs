@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_secrets_whose_place_is_known_and_without_others() {
         let redactor = Arc::new(Redactor::of(["abcdefgh"]));
-        let url = ShownUrl::new("https://a.example/pin?q=1234&s=abcdefgh", &[24..28], redactor);
+        let url = ShownUrl::new("https://a.example/pin/77?q=1234&s=abcdefgh", &[22..24, 27..31], redactor);
         for shown in [url.to_string(), format!("{url:?}"), serde_json::to_string(&url.clone()).unwrap()] {
-            assert_eq!(shown.trim_matches('"'), "https://a.example/pin?q=***&s=***");
+            assert_eq!(shown.trim_matches('"'), "https://a.example/pin/***?q=***&s=***");
         }
         assert_eq!(ShownUrl::default().as_str(), "");
     }
