@@ -64,8 +64,10 @@ need-bench: need-demo
 soname = ln -sf libapl.so $(1)/libapl.so.1
 
 .PHONY: lib lib-debug lib-asan servers
+# Not `cargo build`: our crate is an rlib too, for its tests, and where it makes one of those along with the others,
+# cargo leaves `lto` out without a word.
 lib: need-demo
-	@cargo build --locked --release
+	@cargo rustc --locked --release --lib --crate-type cdylib,staticlib
 	@$(call soname,$(RELEASE))
 
 # With the names of its functions: what is said about ring under valgrind needs them.
@@ -116,12 +118,12 @@ test: need-test
 
 test-format:
 	$(call say,format)
-	@cargo fmt --check
+	@cargo fmt --all --check
 	@cd examples/demo-server && cargo fmt --check
 
 test-lint:
 	$(call say,lint)
-	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@cargo clippy --locked --manifest-path examples/demo-server/Cargo.toml --all-targets -- -D warnings
 
 test-rust:

@@ -187,3 +187,188 @@ fn without(json: &str, misfit: &Misfit) -> Vec<u8> {
     let kept = items.iter().enumerate().filter(|(at, _)| !misfit.items.contains(at));
     array_of(kept.map(|(_, item)| item.get()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use jsonschema::Validator;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::endpoint::SchemaPolicy::{DropItem, Fail, Warn};
+    use crate::response::{Head, Meta};
+
+    /// What an endpoint with this schema makes of a body.
+    fn read(schema: &Value, policy: SchemaPolicy, body: &str) -> Result<Response, Unreadable> {
+        let schema = Some(Schema::new(&schema.to_string()).unwrap());
+        let reading =
+            Reading { decode: Decode::Json, path: None, on_missing: OnMissing::Error, schema, policy };
+        reading.data(Response::new(Head::default(), Meta::default(), body.into()))
+    }
+
+    /// The crate's own evaluator.
+    fn evaluator(schema: &Value) -> Validator {
+        jsonschema::draft202012::new(schema).unwrap()
+    }
+
+    /// Where it finds faults.
+    fn pointers(schema: &Value, value: &Value) -> Vec<String> {
+        evaluator(schema).iter_errors(value).map(|e| e.instance_path().to_string()).collect()
+    }
+
+    /// JSON texts, each value in one of the ways in which it can be written.
+    fn text() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "1",
+            "1.0",
+            "10e-1",
+            "2.50",
+            "-3",
+            "123456789012345678901234567890",
+            "\"\"",
+            "\"a\"",
+            "\"\\u0061\"",
+            "\"ab\"",
+            "\"long and \u{e9} wide\"",
+            "[]",
+            "{ }",
+        ]);
+        let space = || prop::sample::select(vec!["", " ", "\n  "]);
+        leaf.prop_map(str::to_owned).prop_recursive(3, 24, 4, move |inner| {
+            let key = prop::sample::select(vec!["a", "b", "c", "x~/y"]);
+            let member = (key, space(), inner.clone()).prop_map(|(k, s, v)| format!("\"{k}\"{s}:{s}{v}"));
+            prop_oneof![
+                (space(), prop::collection::vec(inner, 0..5))
+                    .prop_map(|(s, items)| format!("[{s}{}{s}]", items.join(&format!("{s},{s}")))),
+                (space(), prop::collection::vec(member, 0..4))
+                    .prop_map(|(s, members)| format!("{{{s}{}{s}}}", members.join(&format!("{s},{s}")))),
+            ]
+        })
+    }
+
+    fn schema() -> impl Strategy<Value = Value> {
+        let types = ["null", "boolean", "integer", "number", "string", "array", "object"];
+        let leaf = prop_oneof![
+            3 => prop::sample::select(types.to_vec()).prop_map(|t| json!({"type": t})),
+            2 => prop::sample::subsequence(types.to_vec(), 1..6).prop_map(|t| json!({"type": t})),
+            5 => prop::sample::select(vec![
+                json!(true), json!(false), json!({"const": 1}), json!({"enum": ["a", 2.5, null, {}]}),
+                json!({"minimum": 1}), json!({"exclusiveMaximum": 1}), json!({"multipleOf": 0.5}),
+                json!({"maxLength": 1}), json!({"pattern": "^a(?!b)"}), json!({"minItems": 2}),
+                json!({"uniqueItems": true}), json!({"required": ["a"]}), json!({"maxProperties": 1}),
+                json!({"dependentRequired": {"a": ["b"]}}), json!({"propertyNames": {"pattern": "^[ab]$"}}),
+            ]),
+        ];
+        leaf.prop_recursive(3, 12, 3, |s| {
+            let pair = (s.clone(), s.clone());
+            prop_oneof![
+                pair.clone().prop_map(|(a, b)| json!({"properties": {"a": a, "x~/y": b}})),
+                pair.clone().prop_map(|(a, b)| json!({"properties": {"a": a}, "additionalProperties": b})),
+                pair.clone().prop_map(|(a, b)| json!({"prefixItems": [a], "items": b})),
+                pair.clone().prop_map(|(a, b)| json!({"anyOf": [a, b]})),
+                pair.clone().prop_map(|(a, b)| json!({"allOf": [a, b]})),
+                pair.clone().prop_map(|(a, b)| json!({"oneOf": [a, b]})),
+                (s.clone(), pair).prop_map(|(i, (t, e))| json!({"if": i, "then": t, "else": e})),
+                s.clone().prop_map(|a| json!({"not": a})),
+                s.clone().prop_map(|a| json!({"items": a})),
+                s.clone().prop_map(|a| json!({"contains": a})),
+                s.clone().prop_map(|a| json!({"$ref": "#/$defs/a", "$defs": {"a": a}})),
+                s.prop_map(|a| json!({"allOf": [{"properties": {"a": a}}], "unevaluatedProperties": false})),
+            ]
+            // A `$ref` is to the schema around it, wherever that comes to stand.
+            .prop_map(|mut schema| {
+                if let Some(object) = schema.as_object_mut()
+                    && object.contains_key("$ref")
+                {
+                    object.insert("$id".into(), json!("urn:inner"));
+                }
+                schema
+            })
+        })
+    }
+
+    /// Every fault that is told: at most twenty, each with the pointer to something that is there.
+    fn check_told(misfit: &Misfit, value: &Value, expected: &[String]) -> Result<(), TestCaseError> {
+        prop_assert_eq!(misfit.count, expected.len());
+        prop_assert_eq!(misfit.faults.len(), expected.len().min(20));
+        for (fault, pointer) in misfit.faults.iter().zip(expected) {
+            let told = fault.split(": ").next().unwrap_or_default();
+            prop_assert_eq!(told, if pointer.is_empty() { "/" } else { pointer });
+            prop_assert!(value.pointer(pointer).is_some(), "{}", fault);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn data_is_judged_as_the_crates_evaluator_judges_it_and_stays_as_it_came(schema in schema(), body in text()) {
+            let (evaluator, value) = (evaluator(&schema), serde_json::from_str::<Value>(&body).unwrap());
+            let valid = evaluator.is_valid(&value);
+            let pointers = pointers(&schema, &value);
+            match Schema::new(&schema.to_string()).unwrap().judge(&body) {
+                Ok(()) => prop_assert!(valid),
+                Err(misfit) => {
+                    prop_assert!(!valid);
+                    check_told(&misfit, &value, &pointers)?;
+                }
+            }
+            let warned = read(&schema, Warn, &body).map_err(|_| TestCaseError::fail("warn is no failure"))?;
+            prop_assert_eq!(warned.body(), body.as_bytes());
+            prop_assert_eq!(warned.meta.warnings.len(), usize::from(!valid));
+            match read(&schema, Fail, &body) {
+                Ok(response) => {
+                    prop_assert!(valid);
+                    prop_assert_eq!(response.body(), body.as_bytes());
+                }
+                Err(unreadable) => {
+                    prop_assert!(!valid);
+                    prop_assert_eq!(unreadable.0.kind(), Kind::Schema);
+                    prop_assert_eq!(unreadable.1.body(), body.as_bytes());
+                }
+            }
+            // There is something to drop only in a list whose every fault lies within an item.
+            let droppable = value.is_array() && pointers.iter().all(|p| !p.is_empty());
+            prop_assert_eq!(read(&schema, DropItem, &body).is_ok(), valid || droppable);
+        }
+
+        #[test]
+        fn the_items_dropped_are_those_that_the_evaluator_refuses_and_the_others_are_the_servers_bytes(
+            schema in schema(),
+            items in prop::collection::vec(text(), 0..40),
+            space in prop::sample::select(vec!["", " ", "\n\t"]),
+        ) {
+            let evaluator = evaluator(&schema);
+            let fits = |item: &&String| evaluator.is_valid(&serde_json::from_str(item).unwrap());
+            let kept: Vec<&str> = items.iter().filter(fits).map(String::as_str).collect();
+            let refused: BTreeSet<usize> = (0..items.len()).filter(|i| !fits(&&items[*i])).collect();
+            let body = format!("{space}[{space}{}{space}]{space}", items.join(&format!("{space},{space}")));
+            let schema = json!({"items": schema});
+            let Ok(response) = read(&schema, DropItem, &body) else {
+                return Err(TestCaseError::fail("every fault lies within an item"));
+            };
+            if refused.is_empty() {
+                prop_assert_eq!(response.body(), body.as_bytes());
+                prop_assert!(response.meta.warnings.is_empty());
+                return Ok(());
+            }
+            prop_assert_eq!(std::str::from_utf8(response.body()).unwrap(), format!("[{}]", kept.join(",")));
+            let warning = response.meta.warnings.concat();
+            let dropped = format!("{} items dropped by response_schema: ", refused.len());
+            prop_assert!(warning.starts_with(&dropped), "{}", warning);
+            let misfit = Schema::new(&schema.to_string()).unwrap().judge(&body).unwrap_err();
+            prop_assert_eq!(&misfit.items, &refused);
+            prop_assert!(!misfit.whole);
+            let whole: Value = serde_json::from_str(&body).unwrap();
+            check_told(&misfit, &whole, &pointers(&schema, &whole))?;
+            prop_assert!(warning.ends_with(&misfit.faults.join("; ")), "{}", warning);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use serde::Serialize;
 pub use crate::response::{Attempt, Sent};
 
 use crate::decode::decode_text;
+use crate::redact::ShownUrl;
 use crate::response::Response;
 
 /// What went wrong. The numbers are the C ABI's statuses: pinned, never reused.
@@ -128,7 +129,7 @@ pub struct Detail {
     /// The endpoint's name.
     pub endpoint: Option<String>,
     /// The request's URL, redacted.
-    pub url: Option<Arc<str>>,
+    pub url: Option<ShownUrl>,
     /// The request's method.
     pub method: Option<String>,
     /// True where the method may be repeated without harm (RFC 9110 9.2.2), or an Idempotency-Key says so.
@@ -329,7 +330,7 @@ impl Error {
                 }
                 body
             }),
-            request_url: d.url.as_deref(),
+            request_url: d.url.as_ref().map(ShownUrl::as_str),
             request_method: d.method.as_deref(),
             timestamp: humantime::format_rfc3339_millis(d.timestamp).to_string(),
             // The reference's callers set it; there is none here.

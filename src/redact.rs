@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::percent::encode_component;
@@ -15,19 +17,6 @@ const SHORTEST: usize = 6;
 
 /// What stands in a secret's place.
 pub const HIDDEN: &str = "***";
-
-/// A text without the secrets whose places are known. A redactor still has to look at it.
-pub fn hide(text: &str, places: &[Range<usize>]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut from = 0;
-    for place in places {
-        out.push_str(&text[from..place.start]);
-        out.push_str(HIDDEN);
-        from = place.end;
-    }
-    out.push_str(&text[from..]);
-    out
-}
 
 /// Finds secrets in texts.
 #[derive(Clone, Default)]
@@ -78,6 +67,67 @@ impl Redactor {
     }
 }
 
+/// A URL that is shown without its secrets. They are taken out when it is first asked for: of most answers, it
+/// never is.
+#[derive(Clone, Default)]
+pub struct ShownUrl(Option<Arc<Unshown>>);
+
+struct Unshown {
+    url: Zeroizing<String>,
+    /// Where secrets lie in it; the redactor looks for the others.
+    secret: Box<[Range<usize>]>,
+    redactor: Arc<Redactor>,
+    shown: OnceLock<String>,
+}
+
+impl ShownUrl {
+    /// A URL with secrets at known places, and maybe at others.
+    pub fn new(url: &str, secret: &[Range<usize>], redactor: Arc<Redactor>) -> ShownUrl {
+        let url = Zeroizing::new(url.to_owned());
+        ShownUrl(Some(Arc::new(Unshown { url, secret: secret.into(), redactor, shown: OnceLock::new() })))
+    }
+
+    /// The URL without its secrets; empty where there is none.
+    pub fn as_str(&self) -> &str {
+        let Some(unshown) = &self.0 else { return "" };
+        unshown.shown.get_or_init(|| {
+            let blanked = blank(&unshown.url, &unshown.secret);
+            unshown.redactor.redact(&blanked).into_owned()
+        })
+    }
+}
+
+impl fmt::Display for ShownUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ShownUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for ShownUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The text without these parts of it.
+pub fn blank(text: &str, secret: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for range in secret {
+        out.push_str(&text[from..range.start]);
+        out.push_str(HIDDEN);
+        from = range.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
 /// `%2F` → `%2f`: both are in use.
 fn lower_escapes(encoded: &str) -> String {
     let mut escape = 0;
@@ -110,6 +160,16 @@ mod tests {
             assert_eq!(r.redact(&format!("<{form}>")), "<***>", "{form}");
         }
         assert!(matches!(r.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_secrets_whose_place_is_known_and_without_others() {
+        let redactor = Arc::new(Redactor::of(["abcdefgh"]));
+        let url = ShownUrl::new("https://a.example/pin/77?q=1234&s=abcdefgh", &[22..24, 27..31], redactor);
+        for shown in [url.to_string(), format!("{url:?}"), serde_json::to_string(&url.clone()).unwrap()] {
+            assert_eq!(shown.trim_matches('"'), "https://a.example/pin/***?q=***&s=***");
+        }
+        assert_eq!(ShownUrl::default().as_str(), "");
     }
 
     #[test]

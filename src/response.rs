@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::quota::Quota;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, ShownUrl};
 
 /// The head of an answer: the bytes as they came, and where its fields lie in them.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +91,7 @@ pub struct Attempt {
     /// 1 for the first.
     pub n: u32,
     /// The URL, redacted.
-    pub url: Arc<str>,
+    pub url: ShownUrl,
     /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -130,13 +130,13 @@ pub struct Timings {
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The final URL, redacted.
-    pub url: Arc<str>,
+    pub url: ShownUrl,
     /// Is the end of the body certain? False for a close-delimited body on plain HTTP.
     pub length_known: bool,
     /// Every attempt.
     pub attempts: Vec<Attempt>,
     /// The redirects that were followed: where each led, redacted.
-    pub redirects: Vec<Arc<str>>,
+    pub redirects: Vec<ShownUrl>,
     /// Milliseconds.
     pub timings: Timings,
     /// The peer's address.
@@ -225,7 +225,7 @@ impl Response {
             #[serde(skip_serializing_if = "Option::is_none")]
             reused: Option<bool>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            redirects: &'a [Arc<str>],
+            redirects: &'a [ShownUrl],
             #[serde(skip_serializing_if = "Option::is_none")]
             rate_limit: Option<Quota>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,7 +234,7 @@ impl Response {
         }
         let answered = self.head.status != 0;
         let json = Json {
-            url: &self.meta.url,
+            url: self.meta.url.as_str(),
             http_version: answered.then_some(if self.head.minor_version == 0 { "1.0" } else { "1.1" }),
             status: answered.then_some(self.head.status),
             headers: answered.then_some(Shown { head: &self.head, redactor: &self.meta.redactor }),

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use apl_schema::Validator;
 use serde_json::Value;
 
 use super::value::tolerant_value;
 
 /// So many faults are told; there may be more.
 const MOST: usize = 20;
-/// What a pattern may try on one text before it counts as not matched.
-const BACKTRACK_LIMIT: usize = 1_000_000;
 
 /// A schema, read once. Nothing that it refers to is fetched.
 #[derive(Clone, Debug)]
@@ -46,13 +44,7 @@ impl Schema {
     /// regular expression, or that it refers to something outside of itself.
     pub fn new(json: &str) -> Result<Schema, String> {
         let schema: Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
-        let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT);
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .offline()
-            .with_pattern_options(patterns)
-            .build(&schema)
-            .map_err(|e| e.to_string())?;
+        let validator = apl_schema::compile(&schema).map_err(|e| e.to_string())?;
         Ok(Schema(std::sync::Arc::new(validator)))
     }
 
@@ -60,7 +52,7 @@ impl Schema {
     pub fn judge(&self, json: &str) -> Result<(), Misfit> {
         let value = tolerant_value(json);
         let mut misfit = Misfit::default();
-        for error in self.0.iter_errors(&value) {
+        for error in apl_schema::faults(&self.0, &value) {
             let pointer = error.instance_path().to_string();
             if misfit.faults.len() < MOST {
                 // Without the value: it may be large, or nobody else's business.

@@ -15,7 +15,7 @@ use crate::config::Judgement;
 use crate::config::endpoint::Then;
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Error, Kind, Result, Sent};
-use crate::redact::hide;
+use crate::redact::ShownUrl;
 use crate::request::{Content, Piece, Prepared};
 use crate::response::{Head, Meta, Response, Timings};
 use crate::transport::{Answer, Body, Failure, Limits, Part, Payload, Request, Source, Target, Trace};
@@ -51,7 +51,7 @@ pub(super) struct Signed<'h> {
     /// Those of them that nobody may see.
     pub hidden: Vec<HeaderName>,
     /// The URL as it may be shown.
-    pub shown_url: Arc<str>,
+    pub shown_url: ShownUrl,
     limits: Limits,
     begun: Instant,
 }
@@ -125,7 +125,7 @@ impl Exchange {
             target: &hop.target,
             body: hop.body,
             path_and_query,
-            shown_url: self.redactor.redact(&hide(&draft.url, &draft.secret)).into(),
+            shown_url: draft.shown_url(&self.redactor),
             headers: draft.headers,
             hidden: draft.hidden,
             limits: Limits {
@@ -294,7 +294,6 @@ impl Exchange {
             return Err(self.failed(run, signed, error, Some(head.status), false));
         }
         run.note(&signed.shown_url, signed.begun, Some(head.status), Sent::Yes, None);
-        run.redirects.push(self.redactor.redact(to.url.as_str()).into());
         Ok(Outcome::Redirect(to))
     }
 
@@ -409,7 +408,7 @@ impl Exchange {
     /// A request that was not made: limits, a signer or its own bytes are against it. It is no attempt.
     fn unsent(&self, run: &Run<'_>, hop: &Hop<'_>, mut error: Error) -> Failed {
         let what = self.redactor.redact(&error.message).into_owned();
-        let url = self.redactor.redact(&hop.shown_url()).into();
+        let url = hop.shown_url(&self.redactor);
         error.transient = Some(false);
         place(&mut error, run, &hop.method, &url, &what);
         Failed { error, ruled: false }
@@ -435,7 +434,7 @@ impl Exchange {
 }
 
 /// Says where an error happened.
-fn place(error: &mut Error, run: &Run<'_>, method: &Method, url: &Arc<str>, what: &str) {
+fn place(error: &mut Error, run: &Run<'_>, method: &Method, url: &ShownUrl, what: &str) {
     let endpoint = &run.policy.endpoint;
     error.message = format!("{endpoint}: {method} {url}: {what}");
     error.endpoint = Some(endpoint.clone());

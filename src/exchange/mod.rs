@@ -95,7 +95,10 @@ impl Exchange {
         loop {
             match self.attempt(&mut run, &hop) {
                 Ok(Outcome::Answer(response)) => return Ok(run.done(response)),
-                Ok(Outcome::Redirect(to)) => hop = hop.after(to, prepared)?,
+                Ok(Outcome::Redirect(to)) => {
+                    hop = hop.after(to, prepared)?;
+                    run.redirects.push(hop.shown_url(&self.redactor));
+                }
                 Err(failed) => self.again(&mut run, failed)?,
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{OnRequest, Policy};
 use crate::error::{Attempt, Error, Sent};
+use crate::redact::ShownUrl;
 use crate::request::Prepared;
 use crate::response::Response;
 use crate::transport::Token;
@@ -20,7 +21,7 @@ pub(super) struct Run<'c> {
     /// Every request that was sent, redirects too.
     pub attempts: Vec<Attempt>,
     /// Where the redirects led that were followed.
-    pub redirects: Vec<Arc<str>>,
+    pub redirects: Vec<ShownUrl>,
     /// Attempts, the one that is under way included, redirects not.
     pub tries: u32,
     /// What the next request has waited for.
@@ -52,7 +53,7 @@ impl<'c> Run<'c> {
     /// Notes a request that was sent, or was to be.
     pub fn note(
         &mut self,
-        url: &Arc<str>,
+        url: &ShownUrl,
         begun: Instant,
         status: Option<u16>,
         sent: Sent,

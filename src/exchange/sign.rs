@@ -12,7 +12,7 @@ use super::jar::Jar;
 use super::redirect;
 use crate::config::{header_name, header_value};
 use crate::error::{Error, Result};
-use crate::redact::hide;
+use crate::redact::{Redactor, ShownUrl};
 use crate::request::{Content, Prepared, path_and_query, set_parameter};
 use crate::transport::Target;
 
@@ -104,9 +104,9 @@ impl<'a> Hop<'a> {
         })
     }
 
-    /// Its URL for messages. A redactor still has to look at it.
-    pub fn shown_url(&self) -> String {
-        hide(&self.url, &self.secret)
+    /// Its URL for messages.
+    pub fn shown_url(&self, redactor: &Arc<Redactor>) -> ShownUrl {
+        ShownUrl::new(&self.url, &self.secret, redactor.clone())
     }
 
     /// Its URL, for whoever has to look into it.
@@ -124,13 +124,13 @@ fn describes_body(name: &str) -> bool {
 /// A request whose bytes are final, for whoever signs it.
 pub struct Draft<'h> {
     pub(super) method: &'h Method,
-    pub(super) url: Cow<'h, str>,
+    url: Cow<'h, str>,
     pub(super) headers: HeaderMap,
     body: Option<&'h Content<'h>>,
     /// The names of the fields that the signer has set: signatures are not for logs.
     pub(super) hidden: Vec<HeaderName>,
     /// The places of secrets in the URL.
-    pub(super) secret: Cow<'h, [Range<usize>]>,
+    secret: Cow<'h, [Range<usize>]>,
 }
 
 impl Draft<'_> {
@@ -182,6 +182,11 @@ impl Draft<'_> {
         let (url, secret) = set_parameter(&self.url, &self.secret, name, value);
         (self.url, self.secret) = (Cow::Owned(url), Cow::Owned(secret));
         Ok(())
+    }
+
+    /// The URL for messages.
+    pub(super) fn shown_url(&self, redactor: &Arc<Redactor>) -> ShownUrl {
+        ShownUrl::new(&self.url, &self.secret, redactor.clone())
     }
 
     /// Path and query, as they stand in the request line.

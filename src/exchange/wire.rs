@@ -51,7 +51,7 @@ pub(super) struct Outgoing<'a>(pub &'a Signed<'a>, pub &'a Redactor);
 impl Display for Outgoing<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Outgoing(signed, redactor) = self;
-        let url = &signed.shown_url;
+        let url = signed.shown_url.as_str();
         let start = url.find("://").map_or(0, |i| i + 3);
         let target = url[start..].find('/').map_or("/", |i| &url[start + i..]);
         writeln!(f, "{}\n> {} {target} HTTP/1.1", signed.endpoint, signed.method)?;

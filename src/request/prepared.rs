@@ -8,7 +8,7 @@ use super::content::Content;
 use super::prototype::IDEMPOTENCY_KEY;
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
-use crate::redact::{HIDDEN, hide};
+use crate::redact::{HIDDEN, blank};
 
 /// A request that only needs to be sent. It borrows from its prototype and from the call.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared")
             .field("method", &self.method)
-            .field("url", &hide(&self.url, &self.secret))
+            .field("url", &blank(&self.url, &self.secret))
             .finish_non_exhaustive()
     }
 }

@@ -90,11 +90,15 @@ fn parse_into<'a>(bytes: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Resul
     let mut kept = Vec::with_capacity(size);
     let mut keep = |text: &[u8]| -> Range<u32> {
         let start = kept.len() as u32;
-        kept.extend(text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+        kept.extend_from_slice(text);
         start..kept.len() as u32
     };
     let ranges: Vec<_> =
         response.headers.iter().map(|h| (keep(h.name.as_bytes()), keep(h.value.trim_ascii()))).collect();
+    // Few heads have a folded line.
+    if memchr::memchr2(b'\r', b'\n', &kept).is_some() {
+        kept.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+    }
     Ok(Head::new(status, minor, kept.into(), ranges.into_iter()))
 }
 
