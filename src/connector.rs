@@ -14,6 +14,7 @@ use crate::exchange::{Exchange, OnRequest, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
+use crate::transfer::Opener;
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{explain, health, log, random, send};
 
@@ -235,6 +236,33 @@ impl Connector {
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
         let response = self.perform(ready, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
+    }
+
+    /// Asks an endpoint for a part of what it has, again and again.
+    fn opener(self: &Arc<Self>, endpoint: &str, params: Option<&str>, options: Option<&str>) -> Opener {
+        let connector = self.clone();
+        let (endpoint, params) = (endpoint.to_owned(), params.map(str::to_owned));
+        let options = options.map(str::to_owned);
+        Box::new(move |ask, cancel| {
+            let (ready, _) = connector.endpoint(&endpoint, Call::Stream)?;
+            let options = CallOptions::parse(options.as_deref())?;
+            let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Fetch)?;
+            prepared.deadline = ask.left;
+            // A range is one of the bytes as they are (RFC 9110 14.2).
+            prepared.set_own("Accept-Encoding", "identity".to_owned());
+            if let Some(range) = ask.range() {
+                prepared.set_own("Range", range);
+                if let Some(validator) = &ask.if_range {
+                    prepared.set_own("If-Range", validator.clone());
+                }
+            }
+            let on_request = connector.hooks.fix().on_request.as_ref();
+            let mut opened = connector.exchange.open(&ready.policy, &prepared, cancel, on_request)?;
+            let redactor = connector.exchange.redactor();
+            let warnings = connector.config.warnings.iter().map(|w| redactor.redact(w).into_owned());
+            opened.meta.warnings.extend(warnings);
+            Ok(opened)
+        })
     }
 
     fn endpoint(&self, name: &str, call: Call) -> Result<(&Ready, &Endpoint)> {

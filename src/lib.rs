@@ -37,4 +37,5 @@ pub mod redact;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod transfer;
 pub mod transport;

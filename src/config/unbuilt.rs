@@ -13,6 +13,8 @@ pub enum Call {
     Send,
     /// send_bytes
     SendBytes,
+    /// stream, download
+    Stream,
 }
 
 /// Which calls need a key.
@@ -32,7 +34,7 @@ impl Needs {
     pub(super) fn by(self, call: Call) -> bool {
         match self {
             Needs::All => true,
-            Needs::Json => call != Call::SendBytes,
+            Needs::Json => matches!(call, Call::Fetch | Call::Send),
             Needs::Send => call == Call::Send,
             Needs::Fetch => call == Call::Fetch,
         }

@@ -13,7 +13,7 @@ use crate::response::Head;
 const MAX_CHAIN: usize = 2;
 
 /// What zstd may keep in memory to look back at (RFC 9659).
-const ZSTD_WINDOW: u64 = 8 << 20;
+pub(super) const ZSTD_WINDOW: u64 = 8 << 20;
 
 /// What a request accepts.
 pub const ACCEPTED: &str = "gzip, br, zstd, deflate";
@@ -92,7 +92,7 @@ pub fn decode_some(codings: &[Coding], body: Vec<u8>, max: u64) -> Vec<u8> {
 }
 
 impl Coding {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
             Coding::Brotli => "br",
@@ -163,7 +163,7 @@ fn unbrotli(input: &mut &[u8], plain: &mut Vec<u8>, max: u64) -> io::Result<()> 
 }
 
 /// Is it a zlib header (RFC 1950 2.2)?
-fn is_zlib(body: &[u8]) -> bool {
+pub(super) fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0)
 }
 
@@ -172,7 +172,7 @@ fn decode(message: String) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use flate2::Compression;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     /// `data` in every coding. Stored, not compressed, where the encoder is no dependency.
-    fn encoded(data: &[u8]) -> Vec<(Coding, Vec<u8>)> {
+    pub(in crate::decode) fn encoded(data: &[u8]) -> Vec<(Coding, Vec<u8>)> {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         zlib.write_all(data).unwrap();
         let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());

@@ -1,6 +1,7 @@
 //! Bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 
 mod date;
+mod decoder;
 mod encoding;
 mod grammar;
 mod json;
@@ -11,6 +12,7 @@ mod text;
 mod value;
 
 pub use date::http_date;
+pub use decoder::Decoder;
 pub use encoding::{ACCEPTED, Coding, codings, decode_content, decode_some};
 pub use grammar::MAX_DEPTH;
 pub use json::{Syntax, check};

@@ -25,10 +25,22 @@ use crate::{decode, log};
 const REDIRECT_BODY: u64 = 64 << 10;
 
 /// What came of a request that did not fail.
-pub(super) enum Outcome {
-    Answer(Response),
+pub(super) enum Outcome<T> {
+    Answer(T),
     Redirect(redirect::To),
 }
+
+/// An answer that is what was wanted.
+pub(super) struct Accepted {
+    pub answer: Answer,
+    /// Its body, where it was read already, and how long that took.
+    pub whole: Option<(Vec<u8>, Duration)>,
+    /// What it was let go by: places that it takes until it is read.
+    pub permits: Vec<Permit>,
+}
+
+/// What is made of an answer that is what was wanted.
+pub(super) type Accept<T> = fn(&Exchange, &mut Run<'_>, &Signed<'_>, Accepted) -> Result<T, Failed>;
 
 /// What came of one that did.
 pub(super) struct Failed {
@@ -53,22 +65,27 @@ pub(super) struct Signed<'h> {
     /// The URL as it may be shown.
     pub shown_url: ShownUrl,
     limits: Limits,
-    begun: Instant,
+    pub begun: Instant,
 }
 
 impl Exchange {
     /// Sends one request and reads its answer.
-    pub(super) fn attempt(&self, run: &mut Run<'_>, hop: &Hop<'_>) -> Result<Outcome, Failed> {
+    pub(super) fn attempt<T>(
+        &self,
+        run: &mut Run<'_>,
+        hop: &Hop<'_>,
+        accept: Accept<T>,
+    ) -> Result<Outcome<T>, Failed> {
         let permits = self.admit(run, hop)?;
         let signed = self.sign(run, hop).map_err(|error| self.unsent(run, hop, error))?;
-        let answer = self.open(&signed).and_then(|source| self.send(&signed, source.as_ref(), run));
+        let answer = self.body_of(&signed).and_then(|source| self.send(&signed, source.as_ref(), run));
         let answer = answer.map_err(|failure| {
             self.failed(run, &signed, classify::transport_failure(&failure), None, false)
         })?;
         if let Some((jar, url)) = self.jar.as_ref().filter(|_| hop.trusted).zip(hop.parsed()) {
             jar.keep(&answer.head, &url);
         }
-        let outcome = self.judge(run, hop, &signed, answer, &permits);
+        let outcome = self.judge(run, hop, &signed, answer, permits, accept);
         log::debug(format_args!(
             "{}: {} {}: {} in {} ms",
             signed.endpoint,
@@ -135,7 +152,8 @@ impl Exchange {
                 head: Some(timeouts.head),
                 read: Some(timeouts.read),
                 max_head: settings.limits.max_header as usize,
-                max_body: settings.limits.max_body,
+                // A stream is bounded by its chunks.
+                max_body: if run.streamed { u64::MAX } else { settings.limits.max_body },
                 block_private: settings.limits.block_private_networks,
             },
             begun: Instant::now(),
@@ -143,7 +161,7 @@ impl Exchange {
     }
 
     /// Opens the files of the body, before anything is sent.
-    fn open<'h>(&self, signed: &Signed<'h>) -> Result<Option<Source<'h>>, Failure> {
+    fn body_of<'h>(&self, signed: &Signed<'h>) -> Result<Option<Source<'h>>, Failure> {
         let Some(Content::Pieces(pieces)) = signed.body else { return Ok(None) };
         let parts = pieces.iter().map(|piece| match piece {
             Piece::Bytes(bytes) => Part::Bytes(bytes),
@@ -187,18 +205,20 @@ impl Exchange {
     }
 
     /// What an answer means: by the endpoint's rules, as a redirect, by its status.
-    fn judge(
+    fn judge<T>(
         &self,
         run: &mut Run<'_>,
         hop: &Hop<'_>,
         signed: &Signed<'_>,
         mut answer: Answer,
-        permits: &[Permit],
-    ) -> Result<Outcome, Failed> {
+        permits: Vec<Permit>,
+        accept: Accept<T>,
+    ) -> Result<Outcome<T>, Failed> {
         let status = answer.head.status;
         let mut whole = None;
         let mut judgement = run.policy.rules.judge(&answer.head, None);
-        if judgement == Judgement::NeedsBody {
+        // The body of a stream is not there to be looked at.
+        if judgement == Judgement::NeedsBody && !(run.streamed && run.prepared.is_ok(status)) {
             let body = self
                 .read(signed, &mut answer)
                 .map_err(|e| self.failed(run, signed, e, Some(status), false))?;
@@ -211,38 +231,29 @@ impl Exchange {
         };
         if !permits.is_empty() {
             let limited = status == 429 || ruled == Some(Then::RateLimited);
-            let (now, retry_after) =
-                (SystemTime::now(), classify::retry_after(&answer.head, SystemTime::now()));
+            let now = SystemTime::now();
+            let retry_after = classify::retry_after(&answer.head, now);
             permits.iter().for_each(|p| p.answered(&answer.head, limited, retry_after, now));
         }
+        let location = redirect::location(&answer.head);
+        let location = location.map_err(|what| {
+            let error = Error::new(Kind::Protocol, format!("the server broke HTTP: {what}"));
+            self.failed(run, signed, error, Some(status), false)
+        })?;
         let mut unfollowed = None;
-        let good = match ruled {
-            Some(Then::Success | Then::Ignore) => true,
-            Some(_) => false,
-            None => {
-                if is_redirect(status) || status < 300 {
-                    match redirect::location(&answer.head) {
-                        Err(what) => {
-                            let error = Error::new(Kind::Protocol, format!("the server broke HTTP: {what}"));
-                            return Err(self.failed(run, signed, error, Some(status), false));
-                        }
-                        Ok(location) if is_redirect(status) => {
-                            match self.follow(run, hop, status, location) {
-                                Ok(to) => return self.leave(run, signed, answer, to),
-                                Err(why) => unfollowed = Some(why),
-                            }
-                        }
-                        Ok(_) => {}
-                    }
-                }
-                run.prepared.is_ok(status)
+        if ruled.is_none() && is_redirect(status) {
+            match self.follow(run, hop, status, location) {
+                Ok(to) => return self.leave(run, signed, answer, to),
+                Err(why) => unfollowed = Some(why),
             }
-        };
-        if !good {
-            return Err(self.refuse(run, signed, answer, whole, ruled, unfollowed.as_deref()));
         }
-        let ignored = (ruled == Some(Then::Ignore)).then(|| (Vec::new(), Duration::ZERO));
-        self.accept(run, signed, answer, ignored.or(whole)).map(Outcome::Answer)
+        match ruled {
+            Some(Then::Ignore) => whole = Some((Vec::new(), Duration::ZERO)),
+            Some(Then::Success) => {}
+            None if run.prepared.is_ok(status) => {}
+            _ => return Err(self.refuse(run, signed, answer, whole, ruled, unfollowed.as_deref())),
+        }
+        accept(self, run, signed, Accepted { answer, whole, permits }).map(Outcome::Answer)
     }
 
     /// Where a redirect leads; else why it is not followed.
@@ -277,13 +288,13 @@ impl Exchange {
 
     /// Leaves an answer for where it leads. A short body is read for the sake of its connection; a long one, or
     /// one without end, is not worth it.
-    fn leave(
+    fn leave<T>(
         &self,
         run: &mut Run<'_>,
         signed: &Signed<'_>,
         answer: Answer,
         to: redirect::To,
-    ) -> Result<Outcome, Failed> {
+    ) -> Result<Outcome<T>, Failed> {
         let Answer { head, mut body, .. } = answer;
         self.log_answer(signed, &head, None);
         if body.length().is_some_and(|length| length <= REDIRECT_BODY)
@@ -312,14 +323,14 @@ impl Exchange {
         Ok((decode::decode_content(&codings, whole, signed.limits.max_body)?, took))
     }
 
-    /// `whole`: the body, where it was read already.
-    fn accept(
+    /// Reads the body, within the attempt.
+    pub(super) fn accept(
         &self,
         run: &mut Run<'_>,
         signed: &Signed<'_>,
-        mut answer: Answer,
-        whole: Option<(Vec<u8>, Duration)>,
+        accepted: Accepted,
     ) -> Result<Response, Failed> {
+        let Accepted { mut answer, whole, permits: _permits } = accepted;
         let status = answer.head.status;
         let whole = match whole {
             Some(whole) => Ok(whole),
@@ -328,14 +339,7 @@ impl Exchange {
         let (whole, took) = whole.map_err(|e| self.failed(run, signed, e, Some(status), false))?;
         let Answer { head, body, trace } = answer;
         run.note(&signed.shown_url, signed.begun, Some(status), Sent::Yes, None);
-        let timings = Timings {
-            dns: trace.dns.map(millis),
-            connect: trace.connect.map(millis),
-            tls: trace.tls.map(millis),
-            head: millis(trace.head),
-            body: millis(took),
-            total: millis(run.begun.elapsed()),
-        };
+        let timings = timings(&trace, took, run);
         let meta = Meta { timings, ..self.meta(signed, &trace, &body) };
         Ok(Response::new(head, meta, whole))
     }
@@ -383,7 +387,7 @@ impl Exchange {
     }
 
     /// Says where a failure happened, takes the secrets out of it, and notes it.
-    fn failed(
+    pub(super) fn failed(
         &self,
         run: &mut Run<'_>,
         signed: &Signed<'_>,
@@ -414,7 +418,7 @@ impl Exchange {
         Failed { error, ruled: false }
     }
 
-    fn meta(&self, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {
+    pub(super) fn meta(&self, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {
         Meta {
             url: signed.shown_url.clone(),
             length_known: body.length_known(),
@@ -427,7 +431,7 @@ impl Exchange {
     }
 
     /// `size`: of the body on the wire, where it came.
-    fn log_answer(&self, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
+    pub(super) fn log_answer(&self, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
         let incoming = wire::Incoming { endpoint: signed.endpoint, head, size, redactor: &self.redactor };
         log::trace(format_args!("{incoming}"));
     }
@@ -470,19 +474,31 @@ fn held(refused: Refused, patience: &Patience<'_>) -> Error {
 
 /// Is there no content coding to take off? An answer to HEAD has no body, a 206 only a part of one; and
 /// `identity` asks for the body as it comes.
-fn is_bare(head: &Head, signed: &Signed<'_>) -> bool {
+pub(super) fn is_bare(head: &Head, signed: &Signed<'_>) -> bool {
     *signed.method == Method::HEAD
         || matches!(head.status, 204 | 206 | 304)
         || signed.prepared.settings.accept_encoding == AcceptEncoding::Identity
 }
 
 /// Does repeating the request do no harm? By its method (RFC 9110 9.2.2), or by an Idempotency-Key.
-fn repeatable(signed: &Signed<'_>) -> bool {
+pub(super) fn repeatable(signed: &Signed<'_>) -> bool {
     let by_method = matches!(
         *signed.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
     );
     by_method || signed.prepared.keyed
+}
+
+/// Where the time of a call went.
+pub(super) fn timings(trace: &Trace, body: Duration, run: &Run<'_>) -> Timings {
+    Timings {
+        dns: trace.dns.map(millis),
+        connect: trace.connect.map(millis),
+        tls: trace.tls.map(millis),
+        head: millis(trace.head),
+        body: millis(body),
+        total: millis(run.begun.elapsed()),
+    }
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -8,8 +8,9 @@ mod attempt;
 mod classify;
 mod jar;
 pub(crate) mod limit;
+mod opened;
 mod redirect;
-mod retry;
+pub(crate) mod retry;
 mod run;
 mod sign;
 #[cfg(test)]
@@ -27,13 +28,14 @@ use crate::response::Response;
 use crate::transport::{Target, Token, Transport, pause};
 use crate::{log, random};
 
-use attempt::{Failed, Outcome};
+use attempt::{Accept, Failed, Outcome};
 use jar::Jar;
 use limit::Limiter;
 use retry::Next;
 use run::Run;
 use sign::Hop;
 
+pub use opened::{Opened, Read};
 pub use sign::Draft;
 pub use wire::Shown;
 
@@ -90,13 +92,35 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
         on_request: Option<&OnRequest>,
     ) -> Result<Response> {
-        let mut run = Run::new(policy, prepared, cancel, on_request);
-        let mut hop = Hop::first(&policy.target, prepared)?;
+        let run = Run::new(policy, prepared, cancel, on_request);
+        self.drive(run, Exchange::accept, Run::done)
+    }
+
+    /// The same, but for the body, which is handed on as it comes.
+    pub fn open(
+        &self,
+        policy: &Policy,
+        prepared: &Prepared<'_>,
+        cancel: Option<&Arc<Token>>,
+        on_request: Option<&OnRequest>,
+    ) -> Result<Opened> {
+        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, on_request) };
+        self.drive(run, Exchange::hand_on, |run, opened| opened.with_history(run))
+    }
+
+    /// Makes requests until one has an answer that is what was wanted, or none will.
+    fn drive<'c, T>(
+        &self,
+        mut run: Run<'c>,
+        accept: Accept<T>,
+        done: impl FnOnce(Run<'c>, T) -> T,
+    ) -> Result<T> {
+        let mut hop = Hop::first(&run.policy.target, run.prepared)?;
         loop {
-            match self.attempt(&mut run, &hop) {
-                Ok(Outcome::Answer(response)) => return Ok(run.done(response)),
+            match self.attempt(&mut run, &hop, accept) {
+                Ok(Outcome::Answer(answer)) => return Ok(done(run, answer)),
                 Ok(Outcome::Redirect(to)) => {
-                    hop = hop.after(to, prepared)?;
+                    hop = hop.after(to, run.prepared)?;
                     run.redirects.push(hop.shown_url(&self.redactor));
                 }
                 Err(failed) => self.again(&mut run, failed)?,

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Sent};
 
 /// A failed attempt, as far as it decides about another one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Failed<'a> {
+pub(crate) struct Failed<'a> {
     pub error: &'a Error,
     /// Does repeating the request do no harm: by its method (RFC 9110 9.2.2), or by an Idempotency-Key?
     pub repeatable: bool,
@@ -18,7 +18,7 @@ pub(super) struct Failed<'a> {
 
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Another attempt, so much later.
     Again(Duration),
     /// There would be one, but the server asks for a longer wait than the caller allows.
@@ -28,7 +28,7 @@ pub(super) enum Next {
 }
 
 /// What follows the failure of attempt number `tries`. `left`: until the call's deadline; `random`: 0 to 1.
-pub(super) fn next(
+pub(crate) fn next(
     retry: &Retry,
     tries: u32,
     failed: Failed<'_>,

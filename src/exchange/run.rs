@@ -18,6 +18,8 @@ pub(super) struct Run<'c> {
     pub on_request: Option<&'c OnRequest>,
     pub begun: Instant,
     pub deadline: Option<Instant>,
+    /// Is the body handed on as it comes? Else it is read within the attempt.
+    pub streamed: bool,
     /// Every request that was sent, redirects too.
     pub attempts: Vec<Attempt>,
     /// Where the redirects led that were followed.
@@ -42,6 +44,7 @@ impl<'c> Run<'c> {
             cancel,
             on_request,
             begun,
+            streamed: false,
             deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
             attempts: Vec::new(),
             redirects: Vec::new(),

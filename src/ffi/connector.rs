@@ -20,12 +20,12 @@ use crate::error::{Error, Result};
 ///
 /// @since 0.1.0
 pub struct apl_connector {
-    connector: Connector,
+    connector: Arc<Connector>,
 }
 
 impl apl_connector {
     fn into_raw(connector: Connector) -> *mut apl_connector {
-        Arc::into_raw(Arc::new(apl_connector { connector })).cast_mut()
+        Arc::into_raw(Arc::new(apl_connector { connector: Arc::new(connector) })).cast_mut()
     }
 }
 
@@ -404,7 +404,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub(super) fn connector(&self) -> &Connector {
+    pub(super) fn connector(&self) -> &Arc<Connector> {
         &self.connector.connector
     }
 }

@@ -65,6 +65,22 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Sets one of the library's own headers, which every origin may see; what the caller says under that name
+    /// goes.
+    pub fn set_own(&mut self, name: &'static str, value: String) {
+        let mut at = 0;
+        let own = self.own_headers;
+        let mut gone = 0;
+        self.headers.retain(|(n, _)| {
+            let stays = !n.eq_ignore_ascii_case(name);
+            gone += usize::from(!stays && at < own);
+            at += 1;
+            stays
+        });
+        self.own_headers = own - gone + 1;
+        self.headers.insert(own - gone, (name, value.into()));
+    }
+
     /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a
     /// repetition of the item before.
     pub fn key_item(&mut self, index: usize) {

@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::call::Call;
 use super::chunked::{Chunked, Next};
 use super::connection::Connection;
-use super::fail::Fail;
+use super::fail::{Fail, Limit};
 use super::framing::Framing;
 use super::hook;
 use super::shared::Shared;
+use super::terms::Terms;
 
 /// Memory that is set aside at once for a body whose length the server names.
 const ALLOCATE: u64 = 1 << 20;
@@ -33,6 +35,17 @@ pub struct Body {
     received: u64,
     reusable: bool,
     length_known: bool,
+    /// Since when nothing comes, as long as the caller does not wait for it in one go.
+    quiet_since: Option<Instant>,
+}
+
+/// What a read of a body gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// So many bytes; none: the body is complete.
+    Bytes(usize),
+    /// Nothing came in time.
+    Nothing,
 }
 
 impl Body {
@@ -49,8 +62,16 @@ impl Body {
             Framing::Chunked => State::Chunked(Chunked::new()),
             Framing::Close => State::Close,
         };
-        let mut body =
-            Body { connection: Some(connection), call, shared, state, received: 0, reusable, length_known };
+        let mut body = Body {
+            connection: Some(connection),
+            call,
+            shared,
+            state,
+            received: 0,
+            reusable,
+            length_known,
+            quiet_since: None,
+        };
         if matches!(body.state, State::Length(0)) {
             body.finish();
         }
@@ -78,6 +99,43 @@ impl Body {
             Ok(None) => Ok(None),
             Err(fail) => Err(self.abandon(fail)),
         }
+    }
+
+    /// Reads into `buf`, which is not empty: what there is, at least a byte. `until`: no longer than that; the next
+    /// read goes on where this one was.
+    pub fn read(&mut self, buf: &mut [u8], until: Option<Instant>) -> Result<Got, Fail> {
+        match self.read_up_to(buf, until) {
+            Ok(n) => Ok(Got::Bytes(n)),
+            Err(Fail::Timeout(Limit::Wait)) => Ok(Got::Nothing),
+            Err(fail) => Err(self.abandon(fail)),
+        }
+    }
+
+    fn read_up_to(&mut self, buf: &mut [u8], until: Option<Instant>) -> Result<usize, Fail> {
+        // Straight into its place, where nobody has to look at it first.
+        if until.is_none()
+            && let State::Length(left) = &mut self.state
+            && *left > 0
+            && let Some(connection) = &mut self.connection
+            && connection.input().is_empty()
+        {
+            let room = (*left).min(buf.len() as u64) as usize;
+            let (terms, buf) = (&self.call.terms, &mut buf[..room]);
+            let got = connection.read(terms, terms.idling(), buf).map_err(cut)?;
+            if got == 0 {
+                return Err(ended(self.received, Some(*left)));
+            }
+            *left -= got as u64;
+            self.received += got as u64;
+            if *left == 0 {
+                self.finish();
+            }
+            return Ok(got);
+        }
+        let Some(range) = self.advance_up_to(buf.len(), until)? else { return Ok(0) };
+        let Some(connection) = &self.connection else { return Ok(0) };
+        buf[..range.len()].copy_from_slice(connection.taken(range.clone()));
+        Ok(range.len())
     }
 
     /// The whole body; room for one more byte is left behind it.
@@ -147,6 +205,11 @@ impl Body {
 
     /// Where the next piece lies. `None`: complete.
     fn advance(&mut self) -> Result<Option<Range<usize>>, Fail> {
+        self.advance_up_to(usize::MAX, None)
+    }
+
+    /// The same for a piece of at most `most` bytes, waiting until then.
+    fn advance_up_to(&mut self, most: usize, until: Option<Instant>) -> Result<Option<Range<usize>>, Fail> {
         loop {
             if matches!(self.state, State::Length(0)) {
                 self.finish();
@@ -156,12 +219,12 @@ impl Body {
             let range = match &mut self.state {
                 State::Done => return Ok(None),
                 State::Length(left) if have > 0 => {
-                    let n = (*left).min(have as u64) as usize;
+                    let n = (*left).min(have.min(most) as u64) as usize;
                     *left -= n as u64;
                     Some(connection.take(n))
                 }
-                State::Close if have > 0 => Some(connection.take(have)),
-                State::Chunked(decoder) if have > 0 => match decoder.next(connection.input())? {
+                State::Close if have > 0 => Some(connection.take(have.min(most))),
+                State::Chunked(decoder) if have > 0 => match decoder.next(connection.input(), most)? {
                     Next::Data { skip, len } => {
                         connection.take(skip);
                         Some(connection.take(len))
@@ -187,7 +250,12 @@ impl Body {
                 // Complete or not, the piece lies in the connection's buffer: it stays until the next look.
                 return Ok(Some(range));
             }
-            let got = connection.fill(&self.call.terms, self.call.terms.idling()).map_err(cut)?;
+            let terms = &self.call.terms;
+            let got = match until {
+                None => connection.fill(terms, terms.idling()),
+                Some(until) => fill_until(connection, terms, &mut self.quiet_since, until),
+            };
+            let got = got.map_err(cut)?;
             match &self.state {
                 _ if got > 0 => {}
                 State::Close => {
@@ -217,6 +285,28 @@ impl Body {
         self.state = State::Done;
         self.call.terms.blame(fail)
     }
+}
+
+/// Waits for more input, but not beyond `until`: what is there already needs no wait.
+fn fill_until(
+    connection: &mut Connection,
+    terms: &Terms,
+    quiet_since: &mut Option<Instant>,
+    until: Instant,
+) -> Result<usize, Fail> {
+    terms.check_cancelled()?;
+    let there = connection.fill_now();
+    // A cancelled socket reads like a closed one.
+    terms.check_cancelled()?;
+    let got = match there? {
+        Some(got) => got,
+        None => {
+            let since = *quiet_since.get_or_insert_with(Instant::now);
+            connection.fill(terms, terms.waiting(since, until))?
+        }
+    };
+    *quiet_since = None;
+    Ok(got)
 }
 
 fn too_large(max: u64) -> Fail {

@@ -47,14 +47,15 @@ impl Chunked {
         Chunked { state: State::Size { value: 0, digits: 0 } }
     }
 
-    /// Looks at the input up to its next piece of data. The caller takes `skip + len` bytes away.
-    pub fn next(&mut self, input: &[u8]) -> Result<Next, Fail> {
+    /// Looks at the input up to its next piece of data, of at most `most` bytes. The caller takes `skip + len` bytes
+    /// away.
+    pub fn next(&mut self, input: &[u8], most: usize) -> Result<Next, Fail> {
         let mut at = 0;
         loop {
             match self.state {
                 State::Done => return Ok(Next::Done { skip: at }),
                 State::Data { left } if at < input.len() => {
-                    let len = left.min((input.len() - at) as u64) as usize;
+                    let len = left.min((input.len() - at).min(most) as u64) as usize;
                     let left = left - len as u64;
                     self.state = if left == 0 { State::DataCr } else { State::Data { left } };
                     return Ok(Next::Data { skip: at, len });
@@ -127,7 +128,7 @@ mod tests {
         let (mut body, mut rest, mut done) = (Vec::new(), 0, false);
         for mut piece in pieces {
             loop {
-                match decoder.next(piece)? {
+                match decoder.next(piece, usize::MAX)? {
                     Next::Data { skip, len } => {
                         body.extend_from_slice(&piece[skip..skip + len]);
                         piece = &piece[skip + len..];

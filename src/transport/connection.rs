@@ -313,6 +313,15 @@ impl Connection {
         Ok(got)
     }
 
+    /// More input, where it is there. `Ok(None)`: nothing is. `Ok(Some(0))`: the peer ended in good order.
+    pub fn fill_now(&mut self) -> Result<Option<usize>, Fail> {
+        self.make_room();
+        let got = self.stream.recv_now(&mut self.input[self.end..])?;
+        self.end += got.unwrap_or(0);
+        self.ended |= got == Some(0);
+        Ok(got)
+    }
+
     /// Waits for bytes and puts them straight where they belong; the input must be empty.
     pub fn read(&mut self, terms: &Terms, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
         let got = self.stream.recv(terms, patience, buf)?;

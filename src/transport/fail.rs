@@ -18,6 +18,8 @@ pub enum Limit {
     Head,
     /// `timeout.read`: silence within a body, sent or received.
     Read,
+    /// The caller's own `wait` for the next piece, which is no failure.
+    Wait,
 }
 
 impl fmt::Display for Limit {
@@ -28,6 +30,7 @@ impl fmt::Display for Limit {
             Limit::Connect => "timeout.connect",
             Limit::Head => "timeout.head",
             Limit::Read => "timeout.read (nothing moved)",
+            Limit::Wait => "wait",
         })
     }
 }

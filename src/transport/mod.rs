@@ -43,7 +43,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, header};
 
 pub use bell::{Bell, pause};
-pub use body::Body;
+pub use body::{Body, Got};
 pub use fail::{Fail, Limit};
 #[cfg(feature = "test-hooks")]
 pub use hook::panic_at;

@@ -79,6 +79,16 @@ impl Terms {
         }
     }
 
+    /// Waiting as [`Terms::idling`], since then, but not beyond `until`, which is no failure.
+    pub fn waiting(&self, since: Instant, until: Instant) -> Patience {
+        let read = self.limits.read.map(|l| Patience { until: Some(since + l), limit: Limit::Read });
+        let waiting = Patience { until: Some(until), limit: Limit::Wait };
+        let earlier = |a: Patience, b: Patience| {
+            if b.until.is_some_and(|b| a.until.is_none_or(|a| b < a)) { b } else { a }
+        };
+        read.into_iter().chain([self.end]).fold(waiting, earlier)
+    }
+
     pub fn check_cancelled(&self) -> Result<(), Fail> {
         match &self.token {
             Some(t) if t.is_cancelled() => Err(Fail::Cancelled),

@@ -1,0 +1,198 @@
+//! An answer whose body is handed on as it comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::attempt::{Accepted, Failed, Signed, is_bare, repeatable, timings};
+use super::limit::Permit;
+use super::run::Run;
+use super::{Exchange, classify};
+use crate::decode::{self, Decoder};
+use crate::error::{Error, Kind, Result, Sent};
+use crate::response::{Attempt, Head, Meta};
+use crate::transport::{Body, Fail, Failure, Got};
+
+/// An answer whose body is still on the way. Dropped before its end, its connection is closed.
+#[derive(Debug)]
+pub struct Opened {
+    /// Status and fields.
+    pub head: Head,
+    /// How it came.
+    pub meta: Meta,
+    source: Source,
+    endpoint: String,
+    method: String,
+    repeatable: bool,
+    /// Places under the limits, which it takes until it is read.
+    permits: Vec<Permit>,
+}
+
+/// What a read gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes.
+    Bytes(usize),
+    /// The body is complete.
+    End,
+    /// Nothing came in time.
+    Nothing,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// As it comes.
+    Wire(Body),
+    /// Through its content codings.
+    Decoded(Decoder, Arc<Mutex<Option<Fail>>>),
+    /// It was read already, in order to be judged.
+    Whole(Vec<u8>, usize),
+}
+
+/// A body for a decoder, which knows no failures but those of input.
+#[derive(Debug)]
+struct Wire {
+    body: Body,
+    /// What has failed below the decoder.
+    fail: Arc<Mutex<Option<Fail>>>,
+}
+
+impl std::io::Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match self.body.read(buf, None) {
+            Ok(Got::Bytes(n)) => Ok(n),
+            Ok(Got::Nothing) => Err(std::io::ErrorKind::WouldBlock.into()),
+            Err(fail) => {
+                let told = std::io::Error::other(fail.to_string());
+                *self.fail.lock() = Some(fail);
+                Err(told)
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// An answer with its body still to come.
+    pub(super) fn hand_on(
+        &self,
+        run: &mut Run<'_>,
+        signed: &Signed<'_>,
+        accepted: Accepted,
+    ) -> Result<Opened, Failed> {
+        let Accepted { answer, whole, permits } = accepted;
+        let status = answer.head.status;
+        let codings =
+            if is_bare(&answer.head, signed) { Ok(Vec::new()) } else { decode::codings(&answer.head) };
+        let codings = codings.map_err(|error| self.failed(run, signed, error, Some(status), false))?;
+        self.log_answer(signed, &answer.head, None);
+        run.note(&signed.shown_url, signed.begun, Some(status), Sent::Yes, None);
+        let timings = timings(&answer.trace, Duration::ZERO, run);
+        let meta = Meta { timings, ..self.meta(signed, &answer.trace, &answer.body) };
+        let source = match whole {
+            Some((whole, _)) => Source::Whole(whole, 0),
+            None if codings.is_empty() => Source::Wire(answer.body),
+            None => {
+                let fail = Arc::default();
+                let wire = Wire { body: answer.body, fail: Arc::clone(&fail) };
+                Source::Decoded(Decoder::new(&codings, wire), fail)
+            }
+        };
+        Ok(Opened {
+            head: answer.head,
+            meta,
+            source,
+            endpoint: run.policy.endpoint.clone(),
+            method: signed.method.as_str().to_owned(),
+            repeatable: repeatable(signed),
+            permits,
+        })
+    }
+}
+
+impl Opened {
+    /// With what became of the call before this answer.
+    pub(super) fn with_history(mut self, run: Run<'_>) -> Opened {
+        self.meta.attempts = run.attempts;
+        self.meta.redirects = run.redirects;
+        self
+    }
+
+    /// The bytes that are still to come on the wire, where the server has said so and they come as they are.
+    pub fn length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Wire(body) => body.length(),
+            Source::Decoded(..) => None,
+            Source::Whole(whole, at) => Some((whole.len() - at) as u64),
+        }
+    }
+
+    /// Are content codings taken off it?
+    pub fn is_decoded(&self) -> bool {
+        matches!(self.source, Source::Decoded(..))
+    }
+
+    /// Reads what there is into `buf`, which is not empty. `until`: no longer than that; a body that is decoded does
+    /// not know it.
+    pub fn read(&mut self, buf: &mut [u8], until: Option<Instant>) -> Result<Read> {
+        let outcome = match &mut self.source {
+            Source::Wire(body) => match body.read(buf, until) {
+                Ok(Got::Bytes(n)) => Ok(n),
+                Ok(Got::Nothing) => return Ok(Read::Nothing),
+                Err(fail) => Err(of(fail)),
+            },
+            Source::Decoded(decoder, fail) => match std::io::Read::read(decoder, buf) {
+                Ok(n) => Ok(n),
+                Err(e) => Err(match fail.lock().take() {
+                    Some(fail) => of(fail),
+                    None => Error::new(Kind::Decode, e.to_string()),
+                }),
+            },
+            Source::Whole(whole, at) => {
+                let n = buf.len().min(whole.len() - *at);
+                buf[..n].copy_from_slice(&whole[*at..*at + n]);
+                *at += n;
+                Ok(n)
+            }
+        };
+        match outcome {
+            Ok(0) => {
+                self.permits.clear();
+                Ok(Read::End)
+            }
+            Ok(n) => Ok(Read::Bytes(n)),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Says where a failure happened, and takes the secrets out of it.
+    pub fn failed(&mut self, mut error: Error) -> Error {
+        self.permits.clear();
+        let what = self.meta.redactor.redact(&error.message).into_owned();
+        error.message = format!("{}: {} {}: {what}", self.endpoint, self.method, self.meta.url);
+        error.sent = Sent::Yes;
+        error.http_status = Some(self.head.status);
+        error.endpoint = Some(self.endpoint.clone());
+        error.method = Some(self.method.clone());
+        error.url = Some(self.meta.url.clone());
+        error.repeatable = self.repeatable;
+        error.attempts = self.attempts(what);
+        error
+    }
+
+    /// The history, with the failure of the answer that was under way.
+    fn attempts(&self, what: String) -> Vec<Attempt> {
+        let mut attempts = self.meta.attempts.clone();
+        if let Some(last) = attempts.last_mut() {
+            last.error = Some(what);
+        }
+        attempts
+    }
+}
+
+fn of(fail: Fail) -> Error {
+    classify::transport_failure(&Failure { fail, sent: Sent::Yes, stale: false })
+}
