@@ -693,86 +693,6 @@ apl_status apl_download(const struct apl_connector *connector,
                         struct apl_error **error);
 
 /**
- * The endpoint that is transferred.
- *
- * @return borrowed like the progress; NULL if progress is NULL
- * @since 0.1.0
- */
-APL_API const char *apl_progress_endpoint(const struct apl_progress *progress);
-
-/**
- * The bytes that are there, those of an earlier part included.
- *
- * @return 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API int64_t apl_progress_bytes_processed(const struct apl_progress *progress);
-
-/**
- * The bytes that came in this call.
- *
- * @return 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API int64_t apl_progress_bytes_streamed(const struct apl_progress *progress);
-
-/**
- * The bytes there will be in all.
- *
- * @return -1 if unknown, or progress is NULL
- * @since 0.1.0
- */
-APL_API int64_t apl_progress_total_bytes(const struct apl_progress *progress);
-
-/**
- * How much is there, from 0 to 100.
- *
- * @return -1 if unknown, or progress is NULL
- * @since 0.1.0
- */
-APL_API double apl_progress_percent(const struct apl_progress *progress);
-
-/**
- * The number of the chunk that came last, from 0.
- *
- * @return 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API int64_t apl_progress_chunk_index(const struct apl_progress *progress);
-
-/**
- * Tells whether the transfer goes on from an earlier part.
- *
- * @return 1 or 0; 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API int32_t apl_progress_resumed(const struct apl_progress *progress);
-
-/**
- * Tells whether everything is there.
- *
- * @return 1 or 0; 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API int32_t apl_progress_done(const struct apl_progress *progress);
-
-/**
- * The speed, in bytes per second.
- *
- * @return 0 if progress is NULL
- * @since 0.1.0
- */
-APL_API double apl_progress_bytes_per_second(const struct apl_progress *progress);
-
-/**
- * How long it will still take, in milliseconds.
- *
- * @return -1 if unknown, or progress is NULL
- * @since 0.1.0
- */
-APL_API int64_t apl_progress_eta_ms(const struct apl_progress *progress);
-
-/**
  * The status of an error, the same that the call returned.
  *
  * Thread-safe.
@@ -891,6 +811,86 @@ void apl_log_set(int32_t max_level,
                  apl_log_fn log,
                  void *user_data,
                  apl_drop_fn drop);
+
+/**
+ * The endpoint that is transferred.
+ *
+ * @return borrowed like the progress; NULL if progress is NULL
+ * @since 0.1.0
+ */
+APL_API const char *apl_progress_endpoint(const struct apl_progress *progress);
+
+/**
+ * The bytes that are there, those of an earlier part included.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_bytes_processed(const struct apl_progress *progress);
+
+/**
+ * The bytes that came in this call.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_bytes_streamed(const struct apl_progress *progress);
+
+/**
+ * The bytes there will be in all.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_total_bytes(const struct apl_progress *progress);
+
+/**
+ * How much is there, from 0 to 100.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API double apl_progress_percent(const struct apl_progress *progress);
+
+/**
+ * The number of the chunk that came last, from 0.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_chunk_index(const struct apl_progress *progress);
+
+/**
+ * Tells whether the transfer goes on from an earlier part.
+ *
+ * @return 1 or 0; 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_progress_resumed(const struct apl_progress *progress);
+
+/**
+ * Tells whether everything is there.
+ *
+ * @return 1 or 0; 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API int32_t apl_progress_done(const struct apl_progress *progress);
+
+/**
+ * The speed, in bytes per second.
+ *
+ * @return 0 if progress is NULL
+ * @since 0.1.0
+ */
+APL_API double apl_progress_bytes_per_second(const struct apl_progress *progress);
+
+/**
+ * How long it will still take, in milliseconds.
+ *
+ * @return -1 if unknown, or progress is NULL
+ * @since 0.1.0
+ */
+APL_API int64_t apl_progress_eta_ms(const struct apl_progress *progress);
 
 /**
  * The method of a request.
@@ -1129,7 +1129,8 @@ APL_API const char *apl_status_name(int32_t status);
 /**
  * Opens the body of an answer as a stream: apl_stream_next returns a chunk of it at a time.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Blocks until the head of the answer is there. Chunks have the option "chunk_size" (65536 bytes), but for the
+ * last one. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -1195,8 +1196,8 @@ apl_status apl_records_open(const struct apl_connector *connector,
 /**
  * Waits for the next piece of a stream.
  *
- * END, errors and a panic are final: from then on each call returns the same. Not built yet:
- * APL_STATUS_UNSUPPORTED. One thread at a time; from a second one: APL_STATUS_BUSY.
+ * What came before a failure is returned first. END, errors and a panic are final: from then on each call returns
+ * the same. One thread at a time; from a second one: APL_STATUS_BUSY.
  *
  * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
  *   wanted

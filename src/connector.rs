@@ -14,6 +14,7 @@ use crate::exchange::{Exchange, OnRequest, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
+use crate::stream::{self, Stream};
 use crate::transfer::Opener;
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{explain, health, log, random, send};
@@ -238,16 +239,38 @@ impl Connector {
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
+    /// Opens the body of an answer as a stream. `token`: ends it; it is the stream's own.
+    pub fn stream(
+        self: &Arc<Self>,
+        endpoint: &str,
+        params: Option<&str>,
+        options: Option<&str>,
+        token: Arc<Token>,
+    ) -> Result<Stream> {
+        let (_, found) = self.endpoint(endpoint, Call::Stream)?;
+        let call = CallOptions::parse(options)?;
+        let settings = stream::Settings::new(found, &call)?;
+        if let Some(data) = call.data {
+            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
+            checked.map_err(|e| self.redacted(e))?;
+        }
+        Stream::open(self.opener(endpoint, params, options), settings, token)
+    }
+
     /// Asks an endpoint for a part of what it has, again and again.
     fn opener(self: &Arc<Self>, endpoint: &str, params: Option<&str>, options: Option<&str>) -> Opener {
         let connector = self.clone();
         let (endpoint, params) = (endpoint.to_owned(), params.map(str::to_owned));
         let options = options.map(str::to_owned);
         Box::new(move |ask, cancel| {
-            let (ready, _) = connector.endpoint(&endpoint, Call::Stream)?;
+            let (ready, found) = connector.endpoint(&endpoint, Call::Stream)?;
             let options = CallOptions::parse(options.as_deref())?;
-            let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Fetch)?;
+            let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Stream)?;
             prepared.deadline = ask.left;
+            let read = options.keys.read_timeout;
+            if let Some(read) = read.or(found.keys.streaming.as_ref().and_then(|s| s.read_timeout)) {
+                prepared.settings.to_mut().timeouts.read = read.0;
+            }
             // A range is one of the bytes as they are (RFC 9110 14.2).
             prepared.set_own("Accept-Encoding", "identity".to_owned());
             if let Some(range) = ask.range() {

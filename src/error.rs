@@ -112,9 +112,11 @@ impl Category {
 }
 
 /// The one error. Its texts are redacted before they are put in.
+#[derive(Clone)]
 pub struct Error(Box<Detail>);
 
 /// What an [`Error`] knows.
+#[derive(Clone)]
 pub struct Detail {
     /// What went wrong.
     pub kind: Kind,

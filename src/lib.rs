@@ -37,5 +37,6 @@ pub mod redact;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod stream;
 pub mod transfer;
 pub mod transport;

@@ -147,6 +147,8 @@ pub struct Meta {
     pub received: Option<SystemTime>,
     /// How many items were sent.
     pub items: Option<u64>,
+    /// How often a stream was gone on with; None: never.
+    pub reconnects: Option<u64>,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
     /// Takes the secrets out of what the server says back, wherever that is shown.
@@ -230,6 +232,8 @@ impl Response {
             rate_limit: Option<Quota>,
             #[serde(skip_serializing_if = "Option::is_none")]
             items: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reconnects: Option<u64>,
             warnings: &'a [String],
         }
         let answered = self.head.status != 0;
@@ -246,6 +250,7 @@ impl Response {
             redirects: &self.meta.redirects,
             rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
             items: self.meta.items,
+            reconnects: self.meta.reconnects,
             warnings: &self.meta.warnings,
         };
         serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())

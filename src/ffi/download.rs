@@ -1,37 +1,15 @@
-//! `apl_download`, and the progress that it and streams report.
+//! `apl_download`: a resource into a file.
 
 use std::ffi::{c_char, c_void};
-use std::ptr;
 
 use super::cancel::apl_cancel;
 use super::connector::{Target, apl_connector};
 use super::error::apl_error;
+use super::progress::apl_progress_fn;
 use super::response::apl_response;
 use super::status::apl_status;
 use super::{guard, text};
 use crate::error::Error;
-
-/// How far a transfer has come.
-///
-/// It is borrowed: in a callback until that returns, from a stream until the next apl_stream_next. Its
-/// getters belong to the thread that received it.
-///
-/// @since 0.1.0
-pub struct apl_progress {
-    _later: (),
-}
-
-/// Receives the progress of a call.
-///
-/// It runs on the thread inside the call, at most 10 times a second, at least once a second also while
-/// nothing arrives, and always first and last. It must not throw or unwind.
-///
-/// @param progress  valid until the callback returns
-/// @param user_data  what was handed to the call
-/// @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
-/// @since 0.1.0
-pub type apl_progress_fn =
-    Option<unsafe extern "C" fn(progress: *const apl_progress, user_data: *mut c_void) -> i32>;
 
 /// Downloads to a file; the body of the answer is a summary, as JSON.
 ///
@@ -70,104 +48,4 @@ pub unsafe extern "C" fn apl_download(
             Err(Error::unsupported("apl_download"))
         })
     }
-}
-
-/// The endpoint that is transferred.
-///
-/// @return borrowed like the progress; NULL if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_endpoint(progress: *const apl_progress) -> *const c_char {
-    let _ = progress;
-    ptr::null()
-}
-
-/// The bytes that are there, those of an earlier part included.
-///
-/// @return 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_bytes_processed(progress: *const apl_progress) -> i64 {
-    let _ = progress;
-    0
-}
-
-/// The bytes that came in this call.
-///
-/// @return 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_bytes_streamed(progress: *const apl_progress) -> i64 {
-    let _ = progress;
-    0
-}
-
-/// The bytes there will be in all.
-///
-/// @return -1 if unknown, or progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_total_bytes(progress: *const apl_progress) -> i64 {
-    let _ = progress;
-    -1
-}
-
-/// How much is there, from 0 to 100.
-///
-/// @return -1 if unknown, or progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_percent(progress: *const apl_progress) -> f64 {
-    let _ = progress;
-    -1.0
-}
-
-/// The number of the chunk that came last, from 0.
-///
-/// @return 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_chunk_index(progress: *const apl_progress) -> i64 {
-    let _ = progress;
-    0
-}
-
-/// Tells whether the transfer goes on from an earlier part.
-///
-/// @return 1 or 0; 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_resumed(progress: *const apl_progress) -> i32 {
-    let _ = progress;
-    0
-}
-
-/// Tells whether everything is there.
-///
-/// @return 1 or 0; 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_done(progress: *const apl_progress) -> i32 {
-    let _ = progress;
-    0
-}
-
-/// The speed, in bytes per second.
-///
-/// @return 0 if progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_bytes_per_second(progress: *const apl_progress) -> f64 {
-    let _ = progress;
-    0.0
-}
-
-/// How long it will still take, in milliseconds.
-///
-/// @return -1 if unknown, or progress is NULL
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_progress_eta_ms(progress: *const apl_progress) -> i64 {
-    let _ = progress;
-    -1
 }

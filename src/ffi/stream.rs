@@ -1,17 +1,24 @@
 //! `apl_stream`: what comes piece by piece.
 
-use std::ffi::c_char;
+use std::cell::UnsafeCell;
+use std::ffi::{CString, c_char};
 use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cancel::apl_cancel;
 use super::connector::{Target, apl_connector};
-use super::download::apl_progress;
 use super::error::apl_error;
+use super::progress::apl_progress;
 use super::response::apl_response;
 use super::sse::apl_event;
 use super::status::apl_status;
+use super::text::c_string;
 use super::{guard, handle};
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
+use crate::response::Response;
+use crate::stream::{Step, Stream};
+use crate::transport::Token;
 
 /// Something that comes piece by piece: chunks, events, pages or records.
 ///
@@ -19,12 +26,92 @@ use crate::error::Error;
 ///
 /// @since 0.1.0
 pub struct apl_stream {
-    _later: (),
+    /// Ends it: by itself, or with the token it was opened with.
+    token: Arc<Token>,
+    /// Is a thread inside?
+    busy: AtomicBool,
+    inner: UnsafeCell<Inner>,
+}
+
+struct Inner {
+    stream: Stream,
+    /// How it ended: from then on, each call says so.
+    end: Option<std::result::Result<apl_status, Error>>,
+    // What was handed out since the last piece, made when it was asked for.
+    response: Option<Box<apl_response>>,
+    progress: Option<Box<apl_progress>>,
+    checkpoint: Option<Option<CString>>,
+}
+
+/// The one thread that is inside.
+struct Inside<'s>(&'s apl_stream);
+
+impl apl_stream {
+    fn into_raw(stream: Stream, token: Arc<Token>) -> *mut apl_stream {
+        let inner = Inner { stream, end: None, response: None, progress: None, checkpoint: None };
+        let inner = UnsafeCell::new(inner);
+        Box::into_raw(Box::new(apl_stream { token, busy: AtomicBool::new(false), inner }))
+    }
+
+    fn enter(&self) -> Option<Inside<'_>> {
+        let was = self.busy.swap(true, Ordering::Acquire);
+        // Not `then_some`: a guard that is made and dropped would let the next one in.
+        (!was).then(|| Inside(self))
+    }
+}
+
+impl Inside<'_> {
+    fn inner(&mut self) -> &mut Inner {
+        // SAFETY: `busy` lets one thread in at a time, and this guard, of which there is one, is borrowed as long.
+        unsafe { &mut *self.0.inner.get() }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Inner {
+    fn next(&mut self, token: &Token) -> Result<apl_status> {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        (self.response, self.progress, self.checkpoint) = (None, None, None);
+        let outcome = if token.is_cancelled() {
+            let mut error = Error::new(Kind::Cancelled, "the stream was closed, or cancelled by the caller");
+            error.endpoint = Some(self.stream.progress().endpoint.clone());
+            Err(error)
+        } else {
+            guard::run(|| self.stream.advance())
+        };
+        let outcome = outcome.map(|step| match step {
+            Step::Item => apl_status::Ok,
+            Step::End => apl_status::End,
+            Step::Idle => apl_status::Idle,
+        });
+        if matches!(outcome, Err(_) | Ok(apl_status::End)) {
+            self.end = Some(outcome.clone());
+        }
+        outcome
+    }
+}
+
+/// What a getter of a stream says, or NULL: to another thread while one is inside.
+///
+/// # Safety
+/// `stream` is NULL or alive.
+unsafe fn get<T>(stream: *mut apl_stream, of: impl FnOnce(&mut Inner) -> *const T) -> *const T {
+    // SAFETY: the caller's promise. Only shared: another thread may be closing it.
+    let Some(stream) = (unsafe { stream.as_ref() }) else { return ptr::null() };
+    guard::or(ptr::null(), || stream.enter().map_or(ptr::null(), |mut inside| of(inside.inner())))
 }
 
 /// Opens the body of an answer as a stream: apl_stream_next returns a chunk of it at a time.
 ///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// Blocks until the head of the answer is there. Chunks have the option "chunk_size" (65536 bytes), but for the
+/// last one. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -46,8 +133,10 @@ pub unsafe extern "C" fn apl_stream_open(
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::produce(out, error, || {
-            Target::new(connector, endpoint, params_json, options_json, cancel)?;
-            Err(Error::unsupported("apl_stream_open"))
+            let to = Target::new(connector, endpoint, params_json, options_json, cancel)?;
+            let token = Arc::new(Token::child(to.cancel.clone()));
+            let stream = to.connector().stream(to.endpoint, to.params, to.options, token.clone())?;
+            Ok(apl_stream::into_raw(stream, token))
         })
     }
 }
@@ -114,8 +203,8 @@ pub unsafe extern "C" fn apl_records_open(
 
 /// Waits for the next piece of a stream.
 ///
-/// END, errors and a panic are final: from then on each call returns the same. Not built yet:
-/// APL_STATUS_UNSUPPORTED. One thread at a time; from a second one: APL_STATUS_BUSY.
+/// What came before a failure is returned first. END, errors and a panic are final: from then on each call returns
+/// the same. One thread at a time; from a second one: APL_STATUS_BUSY.
 ///
 /// @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
 ///   wanted
@@ -135,8 +224,18 @@ pub unsafe extern "C" fn apl_stream_next(
         handle::set(data, ptr::null());
         handle::set(len, 0);
         guard::call(error, || {
-            handle::required(stream, "stream")?;
-            Err(Error::unsupported("apl_stream_next"))
+            let stream = handle::required(stream.cast_const(), "stream")?;
+            let Some(mut inside) = stream.enter() else {
+                return Err(Error::new(Kind::Busy, "the stream is in use by another thread"));
+            };
+            let inner = inside.inner();
+            let status = inner.next(&stream.token)?;
+            if status == apl_status::Ok {
+                let chunk = inner.stream.chunk();
+                handle::set(data, chunk.as_ptr());
+                handle::set(len, chunk.len());
+            }
+            Ok(status)
         })
     }
 }
@@ -149,8 +248,17 @@ pub unsafe extern "C" fn apl_stream_next(
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const apl_response {
-    let _ = stream;
-    ptr::null()
+    let make = |inner: &mut Inner| {
+        let Inner { stream, response, .. } = inner;
+        let made = response.get_or_insert_with(|| {
+            let now = stream.response();
+            let copy = Response::new(now.head.clone(), now.meta.clone(), Vec::new());
+            Box::new(apl_response::new(Arc::new(copy)))
+        });
+        ptr::from_ref(&**made)
+    };
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(stream, make) }
 }
 
 /// The event that apl_stream_next returned.
@@ -173,8 +281,13 @@ pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_progress(stream: *mut apl_stream) -> *const apl_progress {
-    let _ = stream;
-    ptr::null()
+    let make = |inner: &mut Inner| {
+        let Inner { stream, progress, .. } = inner;
+        let made = progress.get_or_insert_with(|| Box::new(apl_progress::new(stream.progress())));
+        ptr::from_ref(&**made)
+    };
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(stream, make) }
 }
 
 /// The place after the item that was returned last, made of [A-Za-z0-9._~-] only.
@@ -185,8 +298,13 @@ pub unsafe extern "C" fn apl_stream_progress(stream: *mut apl_stream) -> *const 
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_checkpoint(stream: *mut apl_stream) -> *const c_char {
-    let _ = stream;
-    ptr::null()
+    let make = |inner: &mut Inner| {
+        let Inner { stream, checkpoint, .. } = inner;
+        let made = checkpoint.get_or_insert_with(|| stream.checkpoint().map(c_string));
+        made.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+    };
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(stream, make) }
 }
 
 /// Ends a stream from another thread: an apl_stream_next that waits returns APL_STATUS_CANCELLED.
@@ -197,7 +315,10 @@ pub unsafe extern "C" fn apl_stream_checkpoint(stream: *mut apl_stream) -> *cons
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_close(stream: *const apl_stream) {
-    let _ = stream;
+    // SAFETY: NULL or alive, by contract.
+    if let Some(stream) = unsafe { stream.as_ref() } {
+        guard::or((), || stream.token.cancel());
+    }
 }
 
 /// Frees a stream, and with it everything borrowed from it.
@@ -206,5 +327,8 @@ pub unsafe extern "C" fn apl_stream_close(stream: *const apl_stream) {
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_free(stream: *mut apl_stream) {
-    let _ = stream;
+    if !stream.is_null() {
+        // SAFETY: the box that `into_raw` gave away, given back once, by contract.
+        guard::or((), || drop(unsafe { Box::from_raw(stream) }));
+    }
 }

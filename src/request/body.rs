@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 pub enum Body<'a> {
     /// fetch: the option `data`, the endpoint's `body_template`, or nothing.
     Fetch,
+    /// stream and download: the same, for an answer that is handed on as it is.
+    Stream,
     /// send: one item, a JSON text.
     Send(&'a str),
     /// send_bytes: these bytes.

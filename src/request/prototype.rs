@@ -44,6 +44,8 @@ pub struct Prototype {
     params: Vec<Static>,
     auth_query: Option<(String, Secret)>,
     headers: Vec<(String, Secret)>,
+    /// Further ones, of streams and downloads.
+    streaming_headers: Vec<(String, Secret)>,
     /// The names of those of them whose values are secrets.
     secret_headers: Vec<String>,
     user_agent: Option<String>,
@@ -120,6 +122,13 @@ impl Prototype {
                 secret_headers.push(name.to_owned());
             }
         }
+        let mut streaming_headers = Vec::new();
+        for (name, value) in keys.streaming.iter().flat_map(|s| s.headers.iter()) {
+            set(&mut streaming_headers, name.to_owned(), Secret::new(value.as_str()));
+            if value.is_from_env() {
+                secret_headers.push(name.to_owned());
+            }
+        }
         if let Some((name, value)) = &credentials.header {
             set(&mut headers, name.clone(), value.clone());
             secret_headers.push(name.clone());
@@ -163,6 +172,7 @@ impl Prototype {
             params,
             auth_query: credentials.query.clone(),
             headers,
+            streaming_headers,
             secret_headers,
             user_agent: user_agent.filter(|a| !a.is_empty()),
             accept: match keys.decode {
@@ -196,8 +206,9 @@ impl Prototype {
             Some(o) => Cow::Owned(self.settings.with(o)),
             None => Cow::Borrowed(&self.settings),
         };
+        let streamed = matches!(body, Body::Stream);
         let Typed { content: body, media } = self.bodies.make(options, body)?;
-        let (mut headers, own_headers) = self.headers(options, media, settings.accept_encoding);
+        let (mut headers, own_headers) = self.headers(options, media, settings.accept_encoding, streamed);
         let keyed = self.key(options, &settings.retry, &mut headers);
         Ok(Prepared {
             method: &self.method,
@@ -314,6 +325,7 @@ impl Prototype {
         options: &'a CallOptions<'_>,
         media: Option<(Cow<'a, str>, Media)>,
         encoding: AcceptEncoding,
+        streamed: bool,
     ) -> (Vec<(&'a str, Cow<'a, str>)>, usize) {
         let keys = &options.keys;
         let over = media.as_ref().map_or(Media::Default, |(_, over)| *over);
@@ -321,6 +333,9 @@ impl Prototype {
         let mut theirs: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(self.headers.len() + 8);
         let configured = self.headers.iter().filter(|(n, _)| over == Media::Default || !is_type(n));
         theirs.extend(configured.map(|(n, v)| (n.as_str(), v.expose().into())));
+        for (name, value) in self.streaming_headers.iter().filter(|_| streamed) {
+            set(&mut theirs, name, value.expose().into());
+        }
         for (name, value) in keys.headers.iter().chain(keys.extra_headers.iter()) {
             set(&mut theirs, name, value.as_str().into());
         }
@@ -334,7 +349,7 @@ impl Prototype {
         };
         let own = [
             self.user_agent.as_deref().map(|agent| ("User-Agent", agent.into())),
-            Some(("Accept", self.accept.into())),
+            Some(("Accept", if streamed { "*/*" } else { self.accept }.into())),
             Some(("Accept-Encoding", encoding.into())),
             media.map(|(media, _)| ("Content-Type", media)),
         ];

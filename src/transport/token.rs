@@ -25,6 +25,8 @@ struct Block {
 pub struct Token {
     flag: AtomicBool,
     first: Block,
+    /// Its cancel is this one's too.
+    parent: Option<Arc<Token>>,
 }
 
 impl Token {
@@ -33,9 +35,14 @@ impl Token {
         Token::default()
     }
 
+    /// A token that is cancelled by itself, and by the parent, where there is one.
+    pub fn child(parent: Option<Arc<Token>>) -> Token {
+        Token { parent, ..Token::default() }
+    }
+
     /// Was it cancelled?
     pub fn is_cancelled(&self) -> bool {
-        self.flag.load(SeqCst)
+        self.flag.load(SeqCst) || self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
     }
 
     /// Cancels every call that uses this token, now and later. Async-signal-safe.
@@ -76,11 +83,14 @@ fn wake_slot(slot: &AtomicU64) {
 pub(super) struct Registration {
     token: Arc<Token>,
     slot: usize,
+    /// With the token's parent.
+    _above: Option<Box<Registration>>,
 }
 
 impl Registration {
     /// Notes a socket's number, so that a cancel wakes it. The caller looks at the flag afterwards.
     pub(super) fn new(token: &Arc<Token>, fd: u32) -> Registration {
+        let above = token.parent.as_ref().map(|parent| Box::new(Registration::new(parent, fd)));
         let value = u64::from(fd) + 1;
         let mut block = &token.first;
         let mut at = 0;
@@ -88,7 +98,7 @@ impl Registration {
             for slot in &block.slots {
                 if slot.load(SeqCst) == 0 && slot.compare_exchange(0, value, SeqCst, SeqCst).is_ok() {
                     fence(SeqCst);
-                    return Registration { token: token.clone(), slot: at };
+                    return Registration { token: token.clone(), slot: at, _above: above };
                 }
                 at += 1;
             }

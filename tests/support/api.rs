@@ -20,6 +20,8 @@ use apl as _; // the exported functions are in there
 use serde_json::Value;
 
 pub const OK: i32 = 0;
+pub const END: i32 = 1;
+pub const IDLE: i32 = 3;
 pub const NULL_ARGUMENT: i32 = 100;
 pub const INVALID_ARGUMENT: i32 = 101;
 pub const INVALID_CONFIG: i32 = 102;
@@ -41,6 +43,7 @@ pub const CANCELLED: i32 = 400;
 pub const DECODE: i32 = 500;
 pub const SCHEMA: i32 = 501;
 pub const TRUNCATED: i32 = 503;
+pub const RANGE: i32 = 505;
 pub const PANIC: i32 = 900;
 pub const INTERNAL: i32 = 901;
 
@@ -124,6 +127,36 @@ mod c {
             out: *mut *mut Handle,
             error: *mut *mut Handle,
         ) -> i32;
+        pub fn apl_stream_open(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_stream_next(
+            stream: *mut Handle,
+            data: *mut *const u8,
+            len: *mut usize,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_stream_response(stream: *mut Handle) -> *const Handle;
+        pub fn apl_stream_progress(stream: *mut Handle) -> *const Handle;
+        pub fn apl_stream_checkpoint(stream: *mut Handle) -> *const c_char;
+        pub fn apl_stream_close(stream: *const Handle);
+        pub fn apl_stream_free(stream: *mut Handle);
+        pub fn apl_progress_endpoint(progress: *const Handle) -> *const c_char;
+        pub fn apl_progress_bytes_processed(progress: *const Handle) -> i64;
+        pub fn apl_progress_bytes_streamed(progress: *const Handle) -> i64;
+        pub fn apl_progress_total_bytes(progress: *const Handle) -> i64;
+        pub fn apl_progress_percent(progress: *const Handle) -> f64;
+        pub fn apl_progress_chunk_index(progress: *const Handle) -> i64;
+        pub fn apl_progress_resumed(progress: *const Handle) -> i32;
+        pub fn apl_progress_done(progress: *const Handle) -> i32;
+        pub fn apl_progress_bytes_per_second(progress: *const Handle) -> f64;
+        pub fn apl_progress_eta_ms(progress: *const Handle) -> i64;
         pub fn apl_response_body(response: *const Handle, len: *mut usize) -> *const u8;
         pub fn apl_response_http_status(response: *const Handle) -> i32;
         pub fn apl_response_header(response: *const Handle, name: *const c_char) -> *const c_char;
@@ -486,6 +519,24 @@ impl Api {
         })
     }
 
+    /// Opens a stream.
+    pub fn stream<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Stream, Fault> {
+        let (endpoint, params, options) =
+            (c_text(endpoint), optional(params.into()), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        call(|out, error| unsafe {
+            let (params, options) = (pointer(&params), pointer(&options));
+            c::apl_stream_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
+        })
+        .map(Stream)
+    }
+
     /// What would be asked; without an endpoint, the configuration.
     pub fn explain<'a>(
         &self,
@@ -510,6 +561,146 @@ impl Api {
     pub fn health_until(&self, cancel: Option<&Cancel>) -> Result<Answer, Fault> {
         // SAFETY: as in `fetch_until`.
         response(|out, error| unsafe { c::apl_check_health(self.0, token(cancel), out, error) })
+    }
+}
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream(*mut c_void);
+
+// SAFETY: a stream may go from thread to thread, and `close` is for all of them.
+unsafe impl Send for Stream {}
+// SAFETY: misuse by two threads is detected.
+unsafe impl Sync for Stream {}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { c::apl_stream_free(self.0) }
+    }
+}
+
+/// What a stream gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Item(Vec<u8>),
+    End,
+    Idle,
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    pub endpoint: String,
+    pub processed: i64,
+    pub streamed: i64,
+    pub total: i64,
+    pub percent: f64,
+    pub chunk: i64,
+    pub resumed: bool,
+    pub done: bool,
+    pub speed: f64,
+    pub eta_ms: i64,
+}
+
+/// A progress, copied out.
+///
+/// # Safety
+/// The handle is alive.
+pub unsafe fn progress(handle: *const c_void) -> Progress {
+    assert!(!handle.is_null(), "no progress");
+    // SAFETY: the caller's promise.
+    unsafe {
+        Progress {
+            endpoint: owned(c::apl_progress_endpoint(handle)),
+            processed: c::apl_progress_bytes_processed(handle),
+            streamed: c::apl_progress_bytes_streamed(handle),
+            total: c::apl_progress_total_bytes(handle),
+            percent: c::apl_progress_percent(handle),
+            chunk: c::apl_progress_chunk_index(handle),
+            resumed: c::apl_progress_resumed(handle) != 0,
+            done: c::apl_progress_done(handle) != 0,
+            speed: c::apl_progress_bytes_per_second(handle),
+            eta_ms: c::apl_progress_eta_ms(handle),
+        }
+    }
+}
+
+impl Stream {
+    /// The next piece, copied out.
+    pub fn next(&self) -> Result<Next, Fault> {
+        let (mut data, mut len) = (std::ptr::without_provenance(8), 7);
+        let mut error = std::ptr::without_provenance_mut(8);
+        // SAFETY: the stream is alive; the out-pointers are valid.
+        let status = unsafe { c::apl_stream_next(self.0, &mut data, &mut len, &mut error) };
+        if status != OK {
+            assert!(data.is_null() && len == 0, "status {status} with data");
+        }
+        if status >= 100 {
+            assert!(!error.is_null(), "status {status} without an error");
+            let fault = fault(error);
+            assert_eq!(fault.status, status, "the error's own status");
+            return Err(fault);
+        }
+        assert!(error.is_null(), "status {status} with an error");
+        Ok(match status {
+            OK => {
+                // SAFETY: the piece is alive until the next call; a NUL is behind it.
+                unsafe {
+                    assert_eq!(*data.add(len), 0, "a piece is NUL-terminated beyond its length");
+                    Next::Item(std::slice::from_raw_parts(data, len).to_vec())
+                }
+            }
+            END => Next::End,
+            IDLE => Next::Idle,
+            other => panic!("status {other}"),
+        })
+    }
+
+    /// The sizes of all pieces, and their bytes.
+    pub fn all(&self) -> Result<(Vec<usize>, Vec<u8>), Fault> {
+        let (mut sizes, mut bytes) = (Vec::new(), Vec::new());
+        loop {
+            match self.next()? {
+                Next::Item(item) => {
+                    sizes.push(item.len());
+                    bytes.extend(item);
+                }
+                Next::End => return Ok((sizes, bytes)),
+                Next::Idle => {}
+            }
+        }
+    }
+
+    pub fn response(&self) -> Option<Answer> {
+        // SAFETY: the stream is alive; what it hands out is copied.
+        let response = unsafe { c::apl_stream_response(self.0) };
+        (!response.is_null()).then(|| answer(response))
+    }
+
+    /// Is another thread inside? Nothing of what a getter hands out is looked at: it would be that thread's.
+    pub fn is_in_use(&self) -> bool {
+        // SAFETY: the stream is alive.
+        unsafe { c::apl_stream_response(self.0) }.is_null()
+    }
+
+    pub fn progress(&self) -> Option<Progress> {
+        // SAFETY: as above.
+        unsafe {
+            let handle = c::apl_stream_progress(self.0);
+            (!handle.is_null()).then(|| progress(handle))
+        }
+    }
+
+    pub fn checkpoint(&self) -> Option<String> {
+        // SAFETY: as above.
+        let text = unsafe { c::apl_stream_checkpoint(self.0) };
+        (!text.is_null()).then(|| owned(text))
+    }
+
+    pub fn close(&self) {
+        // SAFETY: the stream is alive.
+        unsafe { c::apl_stream_close(self.0) }
     }
 }
 
