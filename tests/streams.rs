@@ -309,7 +309,7 @@ fn nothing_yet_is_idle_and_no_byte_is_lost_by_it() {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").unwrap();
             opened[n].wait();
             stream.write_all(b"defghij").unwrap();
-            finish(stream, Close::Keep);
+            finish(stream, Close::Fin);
         }
     });
     let api = api(&server.url(), json!({"chunk_size": 5}));
