@@ -140,6 +140,8 @@ pub struct Detail {
     pub page: Option<u64>,
     /// The item of a sent list that failed, from 0.
     pub item: Option<usize>,
+    /// True where the server has said that it did nothing yet.
+    pub undone: bool,
     /// Where somebody knows better than the kind of the error whether it passes by itself.
     pub transient: Option<bool>,
     /// True where a part of the call was done, so that the whole of it must not be repeated.
@@ -172,6 +174,7 @@ impl Error {
             url: None,
             method: None,
             repeatable: false,
+            undone: false,
             transient: None,
             page: None,
             item: None,
@@ -242,10 +245,7 @@ impl Error {
         if d.partly_done {
             return false;
         }
-        // The server has said that it did nothing yet.
-        let undone = d.kind == Kind::RateLimited
-            || (d.kind == Kind::HttpStatus && d.http_status == Some(503) && d.retry_after.is_some());
-        undone || (self.is_transient() && (d.sent == Sent::No || d.repeatable))
+        d.undone || (self.is_transient() && (d.sent == Sent::No || d.repeatable))
     }
 
     /// Is it a failure that may pass by itself?
@@ -253,6 +253,7 @@ impl Error {
         let d = &self.0;
         d.transient.unwrap_or(match d.kind {
             Kind::Dns | Kind::Connect | Kind::Timeout | Kind::Io | Kind::Truncated | Kind::Busy => true,
+            Kind::RateLimited => true,
             Kind::HttpStatus => matches!(d.http_status, Some(408 | 425 | 429 | 500 | 502 | 503 | 504)),
             _ => false,
         })

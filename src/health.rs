@@ -39,8 +39,10 @@ pub(crate) fn verdict(base_url: &str, health: &Health, outcome: Result<Response>
         Err(error) => (error.http_status, error.retry_after.is_some(), Some(error)),
     };
     let cancelled = failure.is_some_and(|e| e.kind() == Kind::Cancelled);
+    // Our own limit held it back: nobody was asked.
+    let unasked = http.is_none() && failure.is_some_and(|e| e.kind() == Kind::RateLimited);
     let status = match http {
-        _ if cancelled => Status::Unknown,
+        _ if cancelled || unasked => Status::Unknown,
         Some(code) => judge(code, asked_to_wait, health),
         None => Status::Unhealthy,
     };

@@ -30,9 +30,13 @@ impl Redactor {
     pub fn of<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Redactor {
         let mut redactor = Redactor::default();
         secrets.into_iter().for_each(|s| redactor.add(s));
-        redactor.needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        redactor.needles.dedup();
+        redactor.sort();
         redactor
+    }
+
+    fn sort(&mut self) {
+        self.needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.needles.dedup();
     }
 
     /// The value itself, percent-encoded, in Base64, and inside a JSON string.
@@ -50,9 +54,18 @@ impl Redactor {
         self.needles.extend(forms.filter(|f| f.len() >= SHORTEST).map(Zeroizing::new));
     }
 
-    /// Is there one of them in the text?
+    /// The same, and further ones.
+    pub fn with<'s>(&self, further: impl IntoIterator<Item = &'s str>) -> Redactor {
+        let mut redactor = self.clone();
+        further.into_iter().for_each(|s| redactor.add(s));
+        redactor.sort();
+        redactor
+    }
+
+    /// Is there one of them in the text? Upper and lower case do not matter: a host has none.
     pub fn finds(&self, text: &str) -> bool {
-        self.needles.iter().any(|needle| text.contains(needle.as_str()))
+        let text = text.to_lowercase();
+        self.needles.iter().any(|needle| text.contains(&needle.to_lowercase()))
     }
 
     /// The text without secrets.

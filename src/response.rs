@@ -74,7 +74,7 @@ impl Serialize for Shown<'_> {
 }
 
 /// Did the request reach the server? It decides whether it may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sent {
     /// Not a byte of it was accepted by a connection to the server.

@@ -131,7 +131,7 @@ fn the_endpoints_limit_comes_on_top_of_the_connectors() {
     assert_eq!(server.requests().len(), 3);
     // Health is a request like every other.
     let health = api.health().unwrap().json();
-    assert_eq!((&health["status"], server.requests().len()), (&json!("unhealthy"), 3), "{health}");
+    assert_eq!((&health["status"], server.requests().len()), (&json!("unknown"), 3), "{health}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn no_more_are_under_way_than_allowed() {
         // A place is a wait that nobody can tell the length of.
         let fault = api.fetch("get", None, r#"{"deadline": 0.1}"#).unwrap_err();
         assert_eq!(fault.status, TIMEOUT, "{}", fault.message);
-        assert!(fault.message.contains("rate_limit.max_concurrent"), "{}", fault.message);
+        assert!(fault.message.contains("rate_limit held it back"), "{}", fault.message);
         gate.open();
         calls.into_iter().for_each(|call| drop(call.join().unwrap().unwrap()));
     });
@@ -285,4 +285,89 @@ fn a_billion_a_second_is_no_limit_that_anybody_feels() {
         }
         assert!(begun.elapsed() < SLACK, "{strategy}: {:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn a_callback_may_use_the_connector_whose_places_are_all_taken() {
+    let (server, _) = clock(|_| ok_json("1"));
+    let api = Arc::new(api(&server.url(), json!({"rate_limit": {"strategy": "none", "max_concurrent": 1}})));
+    let (inner, depth) = (Arc::downgrade(&api), AtomicUsize::new(0));
+    api.on_request(move |_| {
+        if depth.fetch_add(1, SeqCst) == 0 {
+            let begun = Instant::now();
+            inner.upgrade().unwrap().fetch("other", None, r#"{"deadline": 10}"#).unwrap();
+            assert!(begun.elapsed() < SLACK);
+        }
+        0
+    })
+    .unwrap();
+    api.fetch("get", None, r#"{"deadline": 10}"#).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn who_waits_under_one_limit_holds_nothing_of_another() {
+    let (gate, first) = (Gate::new(), AtomicUsize::new(0));
+    let open = gate.clone();
+    let (server, times) = clock(move |_| {
+        if first.fetch_add(1, SeqCst) == 0 {
+            open.wait();
+        }
+        ok_json("1")
+    });
+    let keys = json!({
+        "rate_limit": {"strategy": "none", "max_concurrent": 1},
+        "endpoints": {
+            "get": {"path": "/x", "rate_limit": {"rate": 20, "burst": 1}},
+            "other": {"path": "/y"},
+        },
+    });
+    let api = api(&server.url(), keys);
+    std::thread::scope(|scope| {
+        scope.spawn(|| api.fetch("other", None, None).unwrap());
+        server.wait_requests(1);
+        for _ in 0..6 {
+            scope.spawn(|| api.fetch("get", None, None).unwrap());
+        }
+        // Long enough for all of them to have had their turn at the rate.
+        std::thread::sleep(Duration::from_millis(500));
+        gate.open();
+    });
+    let times = times.lock().unwrap().clone();
+    assert_eq!(times.len(), 7);
+    let took = times[6] - times[1];
+    assert!(took >= Duration::from_millis(220), "six at 20 a second came within {took:?}");
+}
+
+#[test]
+fn what_is_not_sent_costs_nothing() {
+    let (server, _) = clock(|_| ok_json("1"));
+    let limited = |keys: Value| {
+        let mut all = json!({"retry_count": 1, "rate_limit": {"rate": 0.001, "burst": 1}});
+        for (key, value) in keys.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        api(&server.url(), all)
+    };
+    let refusing = limited(json!({}));
+    let first = AtomicUsize::new(0);
+    refusing.on_request(move |_| i32::from(first.fetch_add(1, SeqCst) == 0)).unwrap();
+    assert_eq!(refusing.fetch("get", None, None).unwrap_err().status, api::AUTH);
+    refusing.fetch("get", None, r#"{"deadline": 5}"#).unwrap();
+    let without_file = limited(json!({"endpoints": {"post": {"path": "/x", "method": "POST"}}}));
+    without_file.fetch("post", None, r#"{"body_file": "/no/such/file"}"#).unwrap_err();
+    without_file.fetch("post", None, r#"{"deadline": 5}"#).unwrap();
+}
+
+#[test]
+fn another_origin_teaches_the_limit_nothing() {
+    let other = Server::start(answering(|_| response("429 Slow", "Retry-After: 3600\r\n", "")));
+    let there = other.url();
+    let server = Server::start(answering(move |request| match request.target() {
+        "/x" => response("302 Found", &format!("Location: {there}/z\r\n"), ""),
+        _ => ok_json("1"),
+    }));
+    let api = api(&server.url(), json!({"rate_limit": {"strategy": "adaptive"}}));
+    assert_eq!(api.fetch("get", None, None).unwrap_err().status, RATE_LIMITED);
+    api.fetch("other", None, None).unwrap();
 }

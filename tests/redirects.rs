@@ -484,3 +484,59 @@ fn health_takes_a_redirect_for_an_answer() {
     let health = api(&own.url(), json!({})).health().unwrap().json();
     assert_eq!((&health["status"], own.requests().len()), (&json!("healthy"), 1));
 }
+
+/// Leads from `/start` to where the query's `{}` is what the request said, with its whole query.
+fn echoing(to: String) -> Server {
+    Server::start(answering(move |request| {
+        let query = request.target().split_once('?').map_or("", |(_, query)| query);
+        match request.target().starts_with("/start") {
+            true => moved(302, &to.replace("{}", query)),
+            false => ok_json("1"),
+        }
+    }))
+}
+
+#[test]
+fn what_a_signer_or_a_short_secret_put_into_a_request_is_not_said_back_to_another_origin() {
+    environment();
+    // SAFETY: as in `environment`.
+    unsafe { std::env::set_var("APL_TEST_PIN", "p1n9") };
+    let other = Server::start(answering(|_| ok_json("1")));
+    let own = echoing(format!("{}/done?{{}}", other.url()));
+    let pin = json!({"endpoints": {"get": {"path": "/start", "params": {"pin": "${APL_TEST_PIN}"}}}});
+    let fault = fails(api(&own.url(), pin.clone()).fetch("get", None, None), REDIRECT, "a secret in it");
+    assert!(!fault.message.contains("p1n9"), "{}", fault.message);
+    let signed = api(&own.url(), json!({}));
+    signed.on_request(|request| i32::from(request.set_query("sig", "canary-signature").is_err())).unwrap();
+    let (outcome, log) = log_lines(|| signed.fetch("get", None, None));
+    let fault = fails(outcome, REDIRECT, "a secret in it");
+    let everything = format!("{} {} {}", fault.message, fault.json, log.join("\n"));
+    assert!(!everything.contains("canary-signature"), "{everything}");
+    assert_eq!(other.connections(), 0);
+    // At home it may go on, and is shown nowhere.
+    let home = echoing("/done?{}".into());
+    let signed = api(&home.url(), json!({}));
+    signed.on_request(|request| i32::from(request.set_query("sig", "canary-signature").is_err())).unwrap();
+    let (outcome, log) = log_lines(|| signed.fetch("get", None, None));
+    let shown = format!("{} {}", outcome.unwrap().meta, log.join("\n"));
+    assert!(!shown.contains("canary-signature"), "{shown}");
+    assert!(!api(&home.url(), pin).fetch("get", None, None).unwrap().meta.to_string().contains("p1n9"));
+    // A host has no upper case.
+    let host = leading(302, || "http://canary-s3cret.evil.invalid/".into());
+    let keys = json!({"auth": {"type": "bearer", "token": "Canary-S3cret"}});
+    fails(api(&host.url(), keys).fetch("get", None, None), REDIRECT, "a secret in it");
+}
+
+#[test]
+fn a_location_that_no_request_can_name_is_the_servers_fault() {
+    for location in ["https://a{b/", "https://a\"b/", &format!("/{}", "ü".repeat(15_000))] {
+        let to = location.to_owned();
+        let own = leading(302, move || to.clone());
+        let fault = fails(api(&own.url(), json!({})).fetch("get", None, None), REDIRECT, "was not followed");
+        assert_eq!((fault.http_status, fault.response.is_some()), (302, true));
+        assert!(fault.message.len() < 3000, "{} bytes", fault.message.len());
+    }
+    let own = leading(302, || "https://user:hunter2secret@api.invalid/".into());
+    let fault = fails(api(&own.url(), json!({})).fetch("get", None, None), REDIRECT, "user information");
+    assert!(!fault.message.contains("hunter2secret"), "{}", fault.message);
+}

@@ -450,3 +450,86 @@ fn what_rules_say_of_an_answer_stands_over_its_status() {
         }
     }
 }
+
+#[test]
+fn whether_the_call_may_be_made_again_is_about_all_of_its_requests() {
+    // A key that was made for this call would be another one in the next.
+    let server = cutting(Close::Fin);
+    let auto = json!({"retry": {"idempotency_key": "auto"}});
+    let fault = call(&api(&server.url(), auto), "post", None).unwrap_err();
+    assert_eq!((&fault.json["sent"], fault.retryable), (&json!("maybe"), false));
+    let fault =
+        call(&api(&server.url(), json!({})), "post", Some(r#"{"idempotency_key": "k"}"#)).unwrap_err();
+    assert!(fault.retryable);
+    // The POST was done, whatever became of the page that it led to.
+    for answer in [response("500 Broken", "", ""), response("429 Slow", "", "")] {
+        let server = Server::start(answering(move |request| match request.target() {
+            "/x" => response("303 See Other", "Location: /result\r\n", ""),
+            _ => answer.clone(),
+        }));
+        let fault = call(&api(&server.url(), json!({})), "post", None).unwrap_err();
+        assert!(!fault.retryable, "{}", fault.message);
+    }
+    // What the first attempt may have done, the second does not undo by not being sent.
+    let server = Server::start(|mut stream, _| drop(read_request(&mut stream)));
+    let address = server.address();
+    let taken = std::sync::Arc::new(Mutex::new(Some(server)));
+    let api = api(&format!("http://{address}"), json!({"retry_count": 2, "retry_delay": 0.3}));
+    std::thread::scope(|scope| {
+        let outcome = scope.spawn(|| call(&api, "put", None));
+        taken.lock().unwrap().as_ref().unwrap().wait_requests(1);
+        drop(taken.lock().unwrap().take());
+        let fault = outcome.join().unwrap().unwrap_err();
+        let sent: Vec<_> = fault.json["attempts"].as_array().unwrap().iter().map(|a| &a["sent"]).collect();
+        assert!(sent[0] == "maybe", "{sent:?}");
+        assert_eq!(fault.json["sent"], "maybe", "{}", fault.json);
+    });
+}
+
+#[test]
+fn a_wish_beyond_all_numbers_is_a_long_one_and_a_date_is_by_the_servers_clock() {
+    let server = always(busy("99999999999999999999999"));
+    let fault = call(&api(&server.url(), json!({})), "get", None).unwrap_err();
+    assert_eq!((fault.status, server.requests().len()), (RATE_LIMITED, 1), "{}", fault.message);
+    let ahead = "Date: Fri, 01 Jan 2100 00:00:00 GMT\r\nRetry-After: Fri, 01 Jan 2100 00:00:01 GMT\r\n";
+    let server = answers([response("503 Busy", ahead, "")]);
+    let answer = call(&api(&server.url(), json!({})), "get", None).unwrap();
+    let wait = answer.meta["attempts"][1]["wait_ms"].as_u64().unwrap();
+    assert!((1000..2000).contains(&wait), "{}", answer.meta);
+}
+
+#[test]
+fn a_rule_about_the_body_takes_no_more_of_a_refusal_than_is_shown() {
+    let keys =
+        json!({"endpoints": {"get": {"path": "/x", "responses": [{"text": "busy", "then": "retry"}]}}});
+    let fetch = |first: Vec<u8>, close| {
+        let first = canned([first], close);
+        let server = Server::start(move |stream, n| match n {
+            0 => first(stream, n),
+            _ => answering(|_| ok_json("\"good\""))(stream, n),
+        });
+        let outcome = api(&server.url(), keys.clone()).fetch("get", None, r#"{"retry": {"max_wait": 5}}"#);
+        (outcome, server)
+    };
+    let endless = |head: &str| [head.as_bytes(), &vec![b'x'; 200_000]].concat();
+    let (outcome, _server) =
+        fetch(endless("HTTP/1.1 302 F\r\nLocation: /y\r\nContent-Length: 9999999999\r\n\r\n"), Close::Keep);
+    assert_eq!(outcome.unwrap().text(), "\"good\"");
+    let (outcome, server) = fetch(response("500 B", "Content-Encoding: odd\r\n", "x"), Close::Fin);
+    assert_eq!((outcome.unwrap().text(), server.requests().len()), ("\"good\"", 2));
+    let cut = b"HTTP/1.1 429 S\r\nRetry-After: 3600\r\nContent-Length: 100\r\n\r\nshort".to_vec();
+    let (outcome, server) = fetch(cut, Close::Fin);
+    let fault = outcome.unwrap_err();
+    assert_eq!((fault.status, fault.retry_after_ms, server.requests().len()), (RATE_LIMITED, 3_600_000, 1));
+    // A refusal that a rule takes for a success is whole, or it is none.
+    let rules = json!([{"text": "^xx", "then": "success"}]);
+    let keys = json!({"endpoints": {"get": {"path": "/x", "decode": "bytes", "responses": rules}}});
+    for (close, missing) in [(Close::Keep, 0), (Close::Fin, 1)] {
+        let body = response("404 N", "", vec![b'x'; 200_000]);
+        let server = Server::start(canned([body[..body.len() - missing].to_vec()], close));
+        match api(&server.url(), keys.clone()).fetch("get", None, r#"{"retry_count": 1}"#) {
+            Ok(answer) => assert!(missing == 0 && answer.body.len() == 200_000),
+            Err(fault) => assert!(missing == 1 && fault.status == TRUNCATED, "{}", fault.message),
+        }
+    }
+}

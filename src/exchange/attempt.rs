@@ -1,33 +1,36 @@
 //! One request and its answer: what came of it, without a decision about another one.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method};
+use url::Url;
 
-use super::limit::{Patience, Permit, Refused};
+use super::limit::{self, Patience, Permit, Refused};
 use super::redirect::{self, is_redirect};
 use super::run::Run;
-use super::sign::Hop;
+use super::sign::{Draft, Hop};
 use super::{Exchange, classify, wire};
 use crate::config::Judgement;
 use crate::config::endpoint::Then;
 use crate::config::settings::AcceptEncoding;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::redact::ShownUrl;
-use crate::request::{Content, Piece, Prepared};
+use crate::request::{Content, Key, Piece, Prepared};
 use crate::response::{Head, Meta, Response, Timings};
-use crate::transport::{Answer, Body, Failure, Limits, Part, Payload, Request, Source, Target, Trace};
+use crate::transport::{Answer, Body, Fail, Failure, Limits, Part, Payload, Request, Source, Target, Trace};
 use crate::{decode, log};
 
 /// So much of a redirect's body is read, for the sake of its connection.
 const REDIRECT_BODY: u64 = 64 << 10;
 
 /// What came of a request that did not fail.
-pub(super) enum Outcome<T> {
+pub(super) enum Outcome<'c, T> {
     Answer(T),
-    Redirect(redirect::To),
+    Redirect(Box<Hop<'c>>),
 }
 
 /// An answer that is what was wanted.
@@ -47,6 +50,24 @@ pub(super) struct Failed {
     pub error: Error,
     /// Does a rule of the configuration ask for another attempt?
     pub ruled: bool,
+    /// Would another attempt end the same way?
+    pub is_final: bool,
+}
+
+/// Why a redirect is not followed.
+struct Unfollowed {
+    why: String,
+    /// Has its address something in it that nobody may see?
+    is_private: bool,
+}
+
+/// What was read of a body in order to judge the answer.
+enum Seen {
+    Nothing,
+    /// All of it, without content codings, and how long that took.
+    Whole(Vec<u8>, Duration),
+    /// Of a refusal as much as is shown, as it came, and why there is no more.
+    Start(Vec<u8>, Option<Fail>),
 }
 
 /// A request that carries its credentials: nothing is added to it any more.
@@ -58,10 +79,8 @@ pub(super) struct Signed<'h> {
     pub target: &'h Arc<Target>,
     pub body: Option<&'h Content<'h>>,
     path_and_query: PathAndQuery,
-    /// All fields but Content-Length.
-    pub headers: HeaderMap,
-    /// Those of them that nobody may see.
-    pub hidden: Vec<HeaderName>,
+    /// Its fields, but for Content-Length, and which of them nobody may see.
+    pub draft: Draft<'h>,
     /// The URL as it may be shown.
     pub shown_url: ShownUrl,
     limits: Limits,
@@ -70,18 +89,32 @@ pub(super) struct Signed<'h> {
 
 impl Exchange {
     /// Sends one request and reads its answer.
-    pub(super) fn attempt<T>(
+    pub(super) fn attempt<'c, T>(
         &self,
-        run: &mut Run<'_>,
-        hop: &Hop<'_>,
+        run: &mut Run<'c>,
+        hop: &Hop<'c>,
         accept: Accept<T>,
-    ) -> Result<Outcome<T>, Failed> {
+    ) -> Result<Outcome<'c, T>, Failed> {
         let permits = self.admit(run, hop)?;
-        let signed = self.sign(run, hop).map_err(|error| self.unsent(run, hop, error))?;
+        // Callbacks run from here on; what they call needs no place of its own.
+        let _inside = (!permits.is_empty()).then(|| limit::Inside::enter(&run.policy.limits));
+        let signed = match self.sign(run, hop) {
+            Ok(signed) => signed,
+            Err(error) => {
+                permits.into_iter().for_each(Permit::give_back);
+                return Err(self.unsent(run, hop, error));
+            }
+        };
         let answer = self.body_of(&signed).and_then(|source| self.send(&signed, source.as_ref(), run));
-        let answer = answer.map_err(|failure| {
-            self.failed(run, &signed, classify::transport_failure(&failure), None, false)
-        })?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
+                if failure.sent == Sent::No {
+                    permits.into_iter().for_each(Permit::give_back);
+                }
+                return Err(self.failed(run, &signed, classify::transport_failure(&failure), None, false));
+            }
+        };
         if let Some((jar, url)) = self.jar.as_ref().filter(|_| hop.trusted).zip(hop.parsed()) {
             jar.keep(&answer.head, &url);
         }
@@ -99,29 +132,19 @@ impl Exchange {
 
     /// Waits until the limits let a request go.
     fn admit(&self, run: &mut Run<'_>, hop: &Hop<'_>) -> Result<Vec<Permit>, Failed> {
-        let mut permits = Vec::new();
         if run.policy.limits.is_empty() {
-            return Ok(permits);
+            return Ok(Vec::new());
         }
         let begun = Instant::now();
         let max_wait = run.prepared.settings.retry.max_wait;
         let patience = Patience { deadline: run.deadline, max_wait, cancel: run.cancel };
-        for limiter in &run.policy.limits {
-            match limiter.admit(&patience) {
-                Ok(permit) => permits.push(permit),
-                Err(refused) => {
-                    permits.drain(..).for_each(Permit::give_back);
-                    run.waited += begun.elapsed();
-                    return Err(self.unsent(run, hop, held(refused, &patience)));
-                }
-            }
-        }
+        let permits = limit::admit(&run.policy.limits, &patience);
         run.waited += begun.elapsed();
-        Ok(permits)
+        permits.map_err(|refused| self.unsent(run, hop, held(refused, &patience)))
     }
 
     /// The request in its final form.
-    pub(super) fn sign<'h>(&self, run: &Run<'h>, hop: &'h Hop<'h>) -> Result<Signed<'h>> {
+    pub(super) fn sign<'h, 'c: 'h>(&self, run: &mut Run<'c>, hop: &'h Hop<'c>) -> Result<Signed<'h>> {
         let prepared = run.prepared;
         let mut draft = hop.draft(prepared, self.jar.as_ref())?;
         if let Some(on_request) = run.on_request.filter(|_| hop.trusted) {
@@ -133,6 +156,9 @@ impl Exchange {
             }
         }
         let path_and_query = draft.path_and_query()?;
+        if draft.added().next().is_some() {
+            run.redactor = Arc::new(run.redactor.with(draft.added()));
+        }
         let settings = &prepared.settings;
         let timeouts = &settings.timeouts;
         Ok(Signed {
@@ -142,9 +168,8 @@ impl Exchange {
             target: &hop.target,
             body: hop.body,
             path_and_query,
-            shown_url: draft.shown_url(&self.redactor),
-            headers: draft.headers,
-            hidden: draft.hidden,
+            shown_url: draft.shown_url(&run.redactor),
+            draft,
             limits: Limits {
                 deadline: run.deadline,
                 total: timeouts.total,
@@ -187,10 +212,10 @@ impl Exchange {
             method: signed.method,
             target: signed.target,
             path_and_query: signed.path_and_query.clone(),
-            headers: &signed.headers,
+            headers: &signed.draft.headers,
             body,
         };
-        let outgoing = wire::Outgoing(signed, &self.redactor);
+        let outgoing = wire::Outgoing(signed, &run.redactor);
         log::trace(format_args!("{outgoing}"));
         match self.transport.send(&request, &signed.limits, run.cancel, false) {
             Err(failure) if failure.stale && (failure.sent == Sent::No || repeatable(signed)) => {
@@ -205,36 +230,34 @@ impl Exchange {
     }
 
     /// What an answer means: by the endpoint's rules, as a redirect, by its status.
-    fn judge<T>(
+    fn judge<'c, T>(
         &self,
-        run: &mut Run<'_>,
-        hop: &Hop<'_>,
+        run: &mut Run<'c>,
+        hop: &Hop<'c>,
         signed: &Signed<'_>,
         mut answer: Answer,
         permits: Vec<Permit>,
         accept: Accept<T>,
-    ) -> Result<Outcome<T>, Failed> {
+    ) -> Result<Outcome<'c, T>, Failed> {
         let status = answer.head.status;
-        let mut whole = None;
         let mut judgement = run.policy.rules.judge(&answer.head, None);
-        // The body of a stream is not there to be looked at.
-        if judgement == Judgement::NeedsBody && !(run.streamed && run.prepared.is_ok(status)) {
-            let body = self
-                .read(signed, &mut answer)
-                .map_err(|e| self.failed(run, signed, e, Some(status), false))?;
-            judgement = run.policy.rules.judge(&answer.head, Some(&body.0));
-            whole = Some(body);
-        }
+        let seen = match judgement {
+            // The body of a stream is not there to be looked at.
+            Judgement::NeedsBody if run.streamed && run.prepared.is_ok(status) => Seen::Nothing,
+            Judgement::NeedsBody => {
+                let seen = self.look(run, signed, &mut answer);
+                let seen = seen.inspect_err(|_| learn(hop, &permits, &answer.head, status == 429));
+                let seen = seen.map_err(|e| self.failed(run, signed, e, Some(status), false))?;
+                judgement = run.policy.rules.judge(&answer.head, Some(&seen.text(&answer.head, signed)));
+                seen
+            }
+            _ => Seen::Nothing,
+        };
         let ruled = match judgement {
             Judgement::Is(then) => Some(then),
             _ => None,
         };
-        if !permits.is_empty() {
-            let limited = status == 429 || ruled == Some(Then::RateLimited);
-            let now = SystemTime::now();
-            let retry_after = classify::retry_after(&answer.head, now);
-            permits.iter().for_each(|p| p.answered(&answer.head, limited, retry_after, now));
-        }
+        learn(hop, &permits, &answer.head, status == 429 || ruled == Some(Then::RateLimited));
         let location = redirect::location(&answer.head);
         let location = location.map_err(|what| {
             let error = Error::new(Kind::Protocol, format!("the server broke HTTP: {what}"));
@@ -242,81 +265,139 @@ impl Exchange {
         })?;
         let mut unfollowed = None;
         if ruled.is_none() && is_redirect(status) {
-            match self.follow(run, hop, status, location) {
-                Ok(to) => return self.leave(run, signed, answer, to),
+            match self.follow(run, hop, signed, status, location) {
+                Ok(next) => return self.leave(run, signed, answer, next),
                 Err(why) => unfollowed = Some(why),
             }
         }
-        match ruled {
-            Some(Then::Ignore) => whole = Some((Vec::new(), Duration::ZERO)),
-            Some(Then::Success) => {}
-            None if run.prepared.is_ok(status) => {}
-            _ => return Err(self.refuse(run, signed, answer, whole, ruled, unfollowed.as_deref())),
-        }
+        let whole = match ruled {
+            Some(Then::Ignore) => Some((Vec::new(), Duration::ZERO)),
+            _ if ruled == Some(Then::Success) || (ruled.is_none() && run.prepared.is_ok(status)) => {
+                let whole = self.rest(signed, &mut answer, seen);
+                whole.map_err(|e| self.failed(run, signed, e, Some(status), false))?
+            }
+            _ => return Err(self.refuse(run, signed, answer, seen, ruled, unfollowed.as_ref())),
+        };
         accept(self, run, signed, Accepted { answer, whole, permits }).map(Outcome::Answer)
     }
 
-    /// Where a redirect leads; else why it is not followed.
-    fn follow(
+    /// Reads what a rule looks at: of an answer that is a success all, of another one what is shown of it.
+    fn look(&self, run: &Run<'_>, signed: &Signed<'_>, answer: &mut Answer) -> Result<Seen> {
+        if run.prepared.is_ok(answer.head.status) {
+            let (whole, took) = self.read(run, signed, answer)?;
+            return Ok(Seen::Whole(whole, took));
+        }
+        let max = signed.prepared.settings.limits.max_error_body as usize;
+        let (start, fail) = answer.body.read_some(max);
+        self.log_answer(run, signed, &answer.head, Some(start.len()));
+        match fail {
+            Some(Fail::Cancelled) => Err(answered(Fail::Cancelled)),
+            fail => Ok(Seen::Start(start, fail)),
+        }
+    }
+
+    /// The rest of what was looked at, for an answer that is what was wanted. None: nothing was.
+    fn rest(
         &self,
-        run: &Run<'_>,
-        hop: &Hop<'_>,
+        signed: &Signed<'_>,
+        answer: &mut Answer,
+        seen: Seen,
+    ) -> Result<Option<(Vec<u8>, Duration)>> {
+        let (mut raw, fail) = match seen {
+            Seen::Nothing => return Ok(None),
+            Seen::Whole(whole, took) => return Ok(Some((whole, took))),
+            Seen::Start(raw, fail) => (raw, fail),
+        };
+        if let Some(fail) = fail {
+            return Err(answered(fail));
+        }
+        let begun = Instant::now();
+        raw.extend(answer.body.read_all().map_err(answered)?);
+        let codings = if is_bare(&answer.head, signed) { Vec::new() } else { decode::codings(&answer.head)? };
+        Ok(Some((decode::decode_content(&codings, raw, signed.limits.max_body)?, begun.elapsed())))
+    }
+
+    /// The request that a redirect asks for; else why it is not followed.
+    fn follow<'c>(
+        &self,
+        run: &mut Run<'c>,
+        hop: &Hop<'c>,
+        signed: &Signed<'_>,
         status: u16,
         location: Option<&[u8]>,
-    ) -> Result<redirect::To, String> {
+    ) -> Result<Box<Hop<'c>>, Unfollowed> {
+        let plain = |why: String| Unfollowed { why, is_private: false };
         let redirects = run.prepared.settings.redirects;
         if !redirects.follow {
-            return Err("redirects.follow is false".into());
+            return Err(plain("redirects.follow is false".into()));
         }
-        let url = hop.parsed().ok_or("the request's own URL cannot be read")?;
+        if hop.trusted {
+            run.bound.extend(signed.draft.bound(run.prepared));
+        }
+        let url = hop.parsed().ok_or_else(|| plain("the request's own URL cannot be read".into()))?;
         let has_body = hop.body.is_some();
-        let from = redirect::From { method: &hop.method, url: &url, trusted: hop.trusted, has_body };
-        let has_secret = |url: &url::Url| {
-            let own = |(name, value): (&str, &str)| url.query_pairs().any(|(n, v)| n == name && v == value);
-            let decoded = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy();
-            run.prepared.auth_query.is_some_and(own)
-                || self.redactor.finds(url.as_str())
-                || self.redactor.finds(&decoded)
-                || self.redactor.finds(&decoded.replace('+', " "))
+        let asked = redirect::Asked { method: &hop.method, url: &url, trusted: hop.trusted, has_body };
+        let is_private = Cell::new(false);
+        let has_secret = |url: &Url| {
+            let has = self.has_secret(run, url, location.unwrap_or_default());
+            is_private.set(has);
+            has
         };
-        let to = redirect::follow(from, status, location, &self.allowed, has_secret)?;
+        let to = redirect::follow(asked, status, location, &self.allowed, has_secret);
+        let to = to.map_err(|refused| Unfollowed {
+            why: refused,
+            is_private: is_private.get() || location.is_some_and(|l| l.contains(&b'@')),
+        })?;
         if run.redirects.len() as u64 >= u64::from(redirects.max) {
-            return Err(format!("too many redirects (redirects.max is {})", redirects.max));
+            return Err(plain(format!("too many redirects (redirects.max is {})", redirects.max)));
         }
-        Ok(to)
+        hop.after(to, run.prepared, &run.bound).map(Box::new).map_err(plain)
+    }
+
+    /// Is there something of ours in the address that a server wants to be asked, in any form?
+    fn has_secret(&self, run: &Run<'_>, url: &Url, location: &[u8]) -> bool {
+        let own = |(name, value): (&str, &str)| url.query_pairs().any(|(n, v)| n == name && v == value);
+        let is_bound = |text: &str| run.bound.iter().any(|bound| **bound == *text);
+        let decoded =
+            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (whole, raw) = (decoded(url.as_str()), String::from_utf8_lossy(location));
+        run.prepared.auth_query.is_some_and(own)
+            || url.query_pairs().any(|(name, value)| is_bound(&value) || is_bound(&name))
+            || url.path_segments().into_iter().flatten().any(|segment| is_bound(&decoded(segment)))
+            || [url.as_str(), &whole, &whole.replace('+', " "), &raw, &decoded(&raw)]
+                .iter()
+                .any(|text| run.redactor.finds(text))
     }
 
     /// Leaves an answer for where it leads. A short body is read for the sake of its connection; a long one, or
     /// one without end, is not worth it.
-    fn leave<T>(
+    fn leave<'c, T>(
         &self,
-        run: &mut Run<'_>,
+        run: &mut Run<'c>,
         signed: &Signed<'_>,
         answer: Answer,
-        to: redirect::To,
-    ) -> Result<Outcome<T>, Failed> {
+        next: Box<Hop<'c>>,
+    ) -> Result<Outcome<'c, T>, Failed> {
         let Answer { head, mut body, .. } = answer;
-        self.log_answer(signed, &head, None);
+        self.log_answer(run, signed, &head, None);
         if body.length().is_some_and(|length| length <= REDIRECT_BODY)
-            && let Err(fail) = body.read_some(REDIRECT_BODY as usize)
+            && let (_, Some(Fail::Cancelled)) = body.read_some(REDIRECT_BODY as usize)
         {
-            let failure = Failure { fail, sent: Sent::Yes, stale: false };
-            let error = classify::transport_failure(&failure);
-            return Err(self.failed(run, signed, error, Some(head.status), false));
+            return Err(self.failed(run, signed, answered(Fail::Cancelled), Some(head.status), false));
         }
         run.note(&signed.shown_url, signed.begun, Some(head.status), Sent::Yes, None);
-        Ok(Outcome::Redirect(to))
+        Ok(Outcome::Redirect(next))
     }
 
     /// The whole body, without content codings, and how long it took.
-    fn read(&self, signed: &Signed<'_>, answer: &mut Answer) -> Result<(Vec<u8>, Duration)> {
+    fn read(&self, run: &Run<'_>, signed: &Signed<'_>, answer: &mut Answer) -> Result<(Vec<u8>, Duration)> {
         let Answer { head, body, .. } = answer;
         // Looked at first: what cannot be decoded need not be read.
         let codings = if is_bare(head, signed) { Ok(Vec::new()) } else { decode::codings(head) };
-        let codings = codings.inspect_err(|_| self.log_answer(signed, head, None))?;
+        let codings = codings.inspect_err(|_| self.log_answer(run, signed, head, None))?;
         let begun = Instant::now();
         let whole = body.read_all();
-        self.log_answer(signed, head, whole.as_ref().ok().map(Vec::len));
+        self.log_answer(run, signed, head, whole.as_ref().ok().map(Vec::len));
         let whole = whole
             .map_err(|fail| classify::transport_failure(&Failure { fail, sent: Sent::Yes, stale: false }))?;
         let took = begun.elapsed();
@@ -334,13 +415,13 @@ impl Exchange {
         let status = answer.head.status;
         let whole = match whole {
             Some(whole) => Ok(whole),
-            None => self.read(signed, &mut answer),
+            None => self.read(run, signed, &mut answer),
         };
         let (whole, took) = whole.map_err(|e| self.failed(run, signed, e, Some(status), false))?;
         let Answer { head, body, trace } = answer;
         run.note(&signed.shown_url, signed.begun, Some(status), Sent::Yes, None);
         let timings = timings(&trace, took, run);
-        let meta = Meta { timings, ..self.meta(signed, &trace, &body) };
+        let meta = Meta { timings, ..self.meta(run, signed, &trace, &body) };
         Ok(Response::new(head, meta, whole))
     }
 
@@ -351,37 +432,30 @@ impl Exchange {
         run: &mut Run<'_>,
         signed: &Signed<'_>,
         answer: Answer,
-        whole: Option<(Vec<u8>, Duration)>,
+        seen: Seen,
         ruled: Option<Then>,
-        unfollowed: Option<&str>,
+        unfollowed: Option<&Unfollowed>,
     ) -> Failed {
         let Answer { head, mut body, trace } = answer;
         let max = signed.prepared.settings.limits.max_error_body;
-        let text = match whole {
-            Some((mut whole, _)) => {
-                whole.truncate(max as usize);
-                whole
-            }
-            None => {
-                let text = body.read_some(max as usize);
-                self.log_answer(signed, &head, text.as_ref().ok().map(Vec::len));
-                match text {
-                    Ok(text) => match decode::codings(&head) {
-                        Ok(codings) if !is_bare(&head, signed) => decode::decode_some(&codings, text, max),
-                        _ => text,
-                    },
-                    Err(fail) => {
-                        let failure = Failure { fail, sent: Sent::Yes, stale: false };
-                        let error = classify::transport_failure(&failure);
-                        return self.failed(run, signed, error, Some(head.status), false);
-                    }
+        let seen = match seen {
+            Seen::Nothing => {
+                let (start, fail) = body.read_some(max as usize);
+                self.log_answer(run, signed, &head, Some(start.len()));
+                if let Some(Fail::Cancelled) = fail {
+                    return self.failed(run, signed, answered(Fail::Cancelled), Some(head.status), false);
                 }
+                Seen::Start(start, fail)
             }
+            seen => seen,
         };
-        let error = classify::refused(&head, &text, ruled, unfollowed, &self.redactor);
+        let mut text = seen.text(&head, signed).into_owned();
+        text.truncate(max as usize);
+        let unfollowed = unfollowed.map(|u| (u.why.as_str(), u.is_private));
+        let error = classify::refused(&head, &text, ruled, unfollowed, &run.redactor);
         let asks = matches!(ruled, Some(Then::Retry | Then::RateLimited));
         let mut failed = self.failed(run, signed, error, Some(head.status), asks);
-        let meta = self.meta(signed, &trace, &body);
+        let meta = self.meta(run, signed, &trace, &body);
         failed.error.response = Some(Arc::new(Response::new(head, meta, text)));
         failed
     }
@@ -395,7 +469,7 @@ impl Exchange {
         status: Option<u16>,
         ruled: bool,
     ) -> Failed {
-        let what = self.redactor.redact(&error.message).into_owned();
+        let what = run.redactor.redact(&error.message).into_owned();
         if status.is_some() {
             error.sent = Sent::Yes;
             error.http_status = status;
@@ -406,41 +480,76 @@ impl Exchange {
         let text = (!answered).then(|| what.clone());
         run.note(&signed.shown_url, signed.begun, status, error.sent, text);
         place(&mut error, run, signed.method, &signed.shown_url, &what);
-        Failed { error, ruled }
+        Failed { error, ruled, is_final: false }
     }
 
     /// A request that was not made: limits, a signer or its own bytes are against it. It is no attempt.
     fn unsent(&self, run: &Run<'_>, hop: &Hop<'_>, mut error: Error) -> Failed {
-        let what = self.redactor.redact(&error.message).into_owned();
-        let url = hop.shown_url(&self.redactor);
-        error.transient = Some(false);
+        let what = run.redactor.redact(&error.message).into_owned();
+        let url = hop.shown_url(&run.redactor);
         place(&mut error, run, &hop.method, &url, &what);
-        Failed { error, ruled: false }
+        Failed { error, ruled: false, is_final: true }
     }
 
-    pub(super) fn meta(&self, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {
+    pub(super) fn meta(&self, run: &Run<'_>, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {
         Meta {
             url: signed.shown_url.clone(),
             length_known: body.length_known(),
             remote_addr: Some(trace.peer),
             reused: trace.reused,
             received: Some(SystemTime::now()),
-            redactor: self.redactor.clone(),
+            redactor: run.redactor.clone(),
             ..Meta::default()
         }
     }
 
     /// `size`: of the body on the wire, where it came.
-    pub(super) fn log_answer(&self, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
-        let incoming = wire::Incoming { endpoint: signed.endpoint, head, size, redactor: &self.redactor };
+    pub(super) fn log_answer(&self, run: &Run<'_>, signed: &Signed<'_>, head: &Head, size: Option<usize>) {
+        let incoming = wire::Incoming { endpoint: signed.endpoint, head, size, redactor: &run.redactor };
         log::trace(format_args!("{incoming}"));
     }
 }
 
+impl Seen {
+    /// What is shown of it, without content codings.
+    fn text(&self, head: &Head, signed: &Signed<'_>) -> Cow<'_, [u8]> {
+        match self {
+            Seen::Nothing => Cow::Borrowed(&[]),
+            Seen::Whole(whole, _) => Cow::Borrowed(whole),
+            Seen::Start(start, _) => match decode::codings(head) {
+                Ok(codings) if !is_bare(head, signed) && !codings.is_empty() => {
+                    let max = signed.prepared.settings.limits.max_error_body;
+                    Cow::Owned(decode::decode_some(&codings, start.clone(), max))
+                }
+                _ => Cow::Borrowed(start),
+            },
+        }
+    }
+}
+
+/// The limits learn from an answer of the server that they are for; of another one they learn nothing.
+fn learn(hop: &Hop<'_>, permits: &[Permit], head: &Head, limited: bool) {
+    if !permits.is_empty() && hop.trusted {
+        let now = SystemTime::now();
+        let retry_after = classify::retry_after(head, now);
+        permits.iter().for_each(|p| p.answered(head, limited, retry_after, now));
+    }
+}
+
+/// A transport's failure behind the head of an answer.
+fn answered(fail: Fail) -> Error {
+    classify::transport_failure(&Failure { fail, sent: Sent::Yes, stale: false })
+}
+
+/// A longer URL is shown in part.
+const SHOWN_URL: usize = 2000;
+
 /// Says where an error happened.
 fn place(error: &mut Error, run: &Run<'_>, method: &Method, url: &ShownUrl, what: &str) {
     let endpoint = &run.policy.endpoint;
-    error.message = format!("{endpoint}: {method} {url}: {what}");
+    let shown: String = url.as_str().chars().take(SHOWN_URL).collect();
+    let rest = if shown.len() < url.as_str().len() { "…" } else { "" };
+    error.message = format!("{endpoint}: {method} {shown}{rest}: {what}");
     error.endpoint = Some(endpoint.clone());
     error.method = Some(method.as_str().into());
     error.url = Some(url.clone());
@@ -452,10 +561,9 @@ fn held(refused: Refused, patience: &Patience<'_>) -> Error {
         Refused::Cancelled => {
             Error::new(Kind::Cancelled, "cancelled by the caller while rate_limit held it back")
         }
-        Refused::Deadline => Error::new(
-            Kind::Timeout,
-            "timed out: the call's deadline ran out while rate_limit.max_concurrent held it back",
-        ),
+        Refused::Deadline => {
+            Error::new(Kind::Timeout, "timed out: the call's deadline ran out while rate_limit held it back")
+        }
         Refused::TooLong(wait) => {
             let most = match patience.deadline {
                 Some(end) if end.saturating_duration_since(Instant::now()) < wait => {
@@ -465,6 +573,7 @@ fn held(refused: Refused, patience: &Patience<'_>) -> Error {
             };
             let what = format!("not sent: rate_limit holds it back for {}, and {most}", super::seconds(wait));
             let mut error = Error::new(Kind::RateLimited, what);
+            error.undone = true;
             error.retry_after = Some(wait);
             error
         }
@@ -486,7 +595,7 @@ pub(super) fn repeatable(signed: &Signed<'_>) -> bool {
         *signed.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
     );
-    by_method || signed.prepared.keyed
+    by_method || signed.prepared.key != Key::None
 }
 
 /// Where the time of a call went.

@@ -47,12 +47,13 @@ pub(super) fn kind(fail: &Fail) -> Kind {
 ///
 /// What the server says is redacted before it is shortened: a piece of a secret would not be found any more.
 ///
-/// `ruled`: what a rule of the configuration makes of it; `redirect`: why it was not followed.
+/// `ruled`: what a rule of the configuration makes of it; `redirect`: why it was not followed, and whether its address
+/// must not be shown.
 pub(super) fn refused(
     head: &Head,
     body: &[u8],
     ruled: Option<Then>,
-    redirect: Option<&str>,
+    redirect: Option<(&str, bool)>,
     redactor: &Redactor,
 ) -> Error {
     let shorten = |text: &str| shorten(&redactor.redact(text));
@@ -69,7 +70,9 @@ pub(super) fn refused(
     }
     if status == 407 {
         message += ": the proxy demands other credentials";
-    } else if let Some(why) = redirect {
+    } else if let Some((why, true)) = redirect {
+        message += &format!(", a redirect which was not followed: {why}");
+    } else if let Some((why, false)) = redirect {
         let to = head.get("location").map(String::from_utf8_lossy).unwrap_or(Cow::Borrowed("nowhere"));
         message += &format!(", a redirect to {}, which was not followed: {why}", shorten(&to));
     } else if let Some(title) = problem(body) {
@@ -79,6 +82,7 @@ pub(super) fn refused(
     error.sent = Sent::Yes;
     error.http_status = Some(status);
     error.retry_after = retry_after(head, SystemTime::now());
+    error.undone = kind == Kind::RateLimited || (status == 503 && error.retry_after.is_some());
     error
 }
 
@@ -122,7 +126,11 @@ fn shorten(text: &str) -> String {
 /// What is neither is no wish.
 pub(super) fn retry_after(head: &Head, now: SystemTime) -> Option<Duration> {
     let text = |name| head.get(name).and_then(|v| std::str::from_utf8(v).ok()).map(str::trim);
-    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u64>().ok()).flatten();
+    // A number that no integer holds is a very long time, and no nonsense.
+    let digits = |t: &str| {
+        let all = !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        all.then(|| t.parse::<u64>().unwrap_or(u64::MAX))
+    };
     if let Some(ms) = text("retry-after-ms").and_then(digits) {
         return Some(Duration::from_millis(ms));
     }
@@ -131,6 +139,8 @@ pub(super) fn retry_after(head: &Head, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let date = decode::http_date(value)?;
+    // By the server's own clock, where it tells it.
+    let now = text("date").and_then(decode::http_date).unwrap_or(now);
     Some(date.duration_since(now).unwrap_or_default())
 }
 

@@ -92,7 +92,7 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
         on_request: Option<&OnRequest>,
     ) -> Result<Response> {
-        let run = Run::new(policy, prepared, cancel, on_request);
+        let run = Run::new(policy, prepared, cancel, on_request, &self.redactor);
         self.drive(run, Exchange::accept, Run::done)
     }
 
@@ -104,7 +104,7 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
         on_request: Option<&OnRequest>,
     ) -> Result<Opened> {
-        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, on_request) };
+        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, on_request, &self.redactor) };
         self.drive(run, Exchange::hand_on, |run, opened| opened.with_history(run))
     }
 
@@ -119,9 +119,9 @@ impl Exchange {
         loop {
             match self.attempt(&mut run, &hop, accept) {
                 Ok(Outcome::Answer(answer)) => return Ok(done(run, answer)),
-                Ok(Outcome::Redirect(to)) => {
-                    hop = hop.after(to, run.prepared)?;
-                    run.redirects.push(hop.shown_url(&self.redactor));
+                Ok(Outcome::Redirect(next)) => {
+                    run.redirects.push(next.shown_url(&run.redactor));
+                    hop = *next;
                 }
                 Err(failed) => self.again(&mut run, failed)?,
             }
@@ -130,7 +130,10 @@ impl Exchange {
 
     /// Waits for the next attempt; where there is none, the failure stands.
     fn again(&self, run: &mut Run<'_>, failed: Failed) -> Result<()> {
-        let Failed { mut error, ruled } = failed;
+        let Failed { mut error, ruled, is_final } = failed;
+        if is_final {
+            return Err(run.failed(error));
+        }
         let retry = &run.prepared.settings.retry;
         let left = run.deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let about = retry::Failed { error: &error, repeatable: error.repeatable, ruled };
@@ -164,9 +167,9 @@ impl Exchange {
 
     /// The request that would be sent, as it may be shown.
     pub fn show(&self, policy: &Policy, prepared: &Prepared<'_>) -> Result<Shown> {
-        let run = Run::new(policy, prepared, None, None);
+        let mut run = Run::new(policy, prepared, None, None, &self.redactor);
         let hop = Hop::first(&policy.target, prepared)?;
-        Ok(Shown::of(&self.sign(&run, &hop)?, &self.redactor))
+        Ok(Shown::of(&self.sign(&mut run, &hop)?, &self.redactor))
     }
 }
 

@@ -88,10 +88,10 @@ impl Exchange {
         let codings =
             if is_bare(&answer.head, signed) { Ok(Vec::new()) } else { decode::codings(&answer.head) };
         let codings = codings.map_err(|error| self.failed(run, signed, error, Some(status), false))?;
-        self.log_answer(signed, &answer.head, None);
+        self.log_answer(run, signed, &answer.head, None);
         run.note(&signed.shown_url, signed.begun, Some(status), Sent::Yes, None);
         let timings = timings(&answer.trace, Duration::ZERO, run);
-        let meta = Meta { timings, ..self.meta(signed, &answer.trace, &answer.body) };
+        let meta = Meta { timings, ..self.meta(run, signed, &answer.trace, &answer.body) };
         let source = match whole {
             Some((whole, _)) => Source::Whole(whole, 0),
             None if codings.is_empty() => Source::Wire(answer.body),

@@ -10,11 +10,11 @@ use crate::config::{Allowed, Origin};
 use crate::response::Head;
 
 /// A longer address is nothing that a request could carry.
-const LONGEST: usize = 60_000;
+pub(super) const LONGEST: usize = 60_000;
 
 /// The request that was answered with a redirect.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct From<'a> {
+pub(super) struct Asked<'a> {
     pub method: &'a Method,
     pub url: &'a Url,
     /// Did the chain stay where secrets may go?
@@ -50,7 +50,7 @@ pub(super) fn location(head: &Head) -> Result<Option<&[u8]>, &'static str> {
 
 /// The request that follows, or why none does. `has_secret`: is there a secret of ours in this text?
 pub(super) fn follow(
-    from: From<'_>,
+    from: Asked<'_>,
     status: u16,
     location: Option<&[u8]>,
     allowed: &Allowed,
@@ -140,7 +140,7 @@ mod tests {
         further: &[&str],
     ) -> Result<To, String> {
         let (method, url) = (method.parse().unwrap(), HERE.parse().unwrap());
-        let from = From { method: &method, url: &url, trusted: true, has_body };
+        let from = Asked { method: &method, url: &url, trusted: true, has_body };
         follow(from, status, Some(location.as_bytes()), &allowed(further), |url| {
             url.as_str().contains("canary")
         })
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_chain_that_has_left_never_comes_back_to_trust() {
         let url = "https://evil.example/".parse().unwrap();
-        let from = From { method: &Method::GET, url: &url, trusted: false, has_body: false };
+        let from = Asked { method: &Method::GET, url: &url, trusted: false, has_body: false };
         let to = follow(from, 302, Some(HERE.as_bytes()), &allowed(&[]), |_| false).unwrap();
         assert!(!to.trusted && to.url.as_str() == HERE);
     }
@@ -218,7 +218,7 @@ mod tests {
             assert!(get(302, location).is_err(), "{location:?} leads to {:?}", get(302, location));
         }
         let (method, url) = (Method::GET, HERE.parse().unwrap());
-        let from = From { method: &method, url: &url, trusted: true, has_body: false };
+        let from = Asked { method: &method, url: &url, trusted: true, has_body: false };
         assert!(follow(from, 302, None, &allowed(&[]), |_| false).is_err());
         assert!(follow(from, 302, Some(b"/\xff"), &allowed(&[]), |_| false).is_err());
     }

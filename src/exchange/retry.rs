@@ -64,9 +64,7 @@ fn may_repeat(retry: &Retry, failed: Failed<'_>) -> bool {
     match error.kind() {
         Kind::HttpStatus | Kind::RateLimited | Kind::Auth => {
             let Some(status) = error.http_status else { return false };
-            // With these the server says that it has done nothing yet.
-            let undone = status == 429 || (status == 503 && error.retry_after.is_some());
-            retry.statuses.contains(status) && (repeatable || undone)
+            retry.statuses.contains(status) && (repeatable || error.undone)
         }
         _ => error.is_transient() && (repeatable || error.sent == Sent::No),
     }
@@ -98,6 +96,7 @@ mod tests {
         error.http_status = Some(status);
         error.sent = Sent::Yes;
         error.retry_after = retry_after.map(seconds);
+        error.undone = status == 429 || (status == 503 && retry_after.is_some());
         error
     }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::{OnRequest, Policy};
 use crate::error::{Attempt, Error, Sent};
-use crate::redact::ShownUrl;
+use crate::redact::{Redactor, ShownUrl};
 use crate::request::Prepared;
 use crate::response::Response;
 use crate::transport::Token;
@@ -28,6 +30,12 @@ pub(super) struct Run<'c> {
     pub tries: u32,
     /// What the next request has waited for.
     pub waited: Duration,
+    /// Knows the connector's secrets, and what this call's signer and cookies have added.
+    pub redactor: Arc<Redactor>,
+    /// Values of secrets at known places, decoded and however short: no other origin is asked for one of them.
+    pub bound: Vec<Zeroizing<String>>,
+    /// How far the furthest of its requests has come.
+    pub sent: Sent,
 }
 
 impl<'c> Run<'c> {
@@ -36,6 +44,7 @@ impl<'c> Run<'c> {
         prepared: &'c Prepared<'c>,
         cancel: Option<&'c Arc<Token>>,
         on_request: Option<&'c OnRequest>,
+        redactor: &Arc<Redactor>,
     ) -> Run<'c> {
         let begun = Instant::now();
         Run {
@@ -50,6 +59,9 @@ impl<'c> Run<'c> {
             redirects: Vec::new(),
             tries: 1,
             waited: Duration::ZERO,
+            redactor: redactor.clone(),
+            bound: Vec::new(),
+            sent: Sent::No,
         }
     }
 
@@ -62,6 +74,7 @@ impl<'c> Run<'c> {
         sent: Sent,
         error: Option<String>,
     ) {
+        self.sent = self.sent.max(sent);
         self.attempts.push(Attempt {
             n: self.attempts.len() as u32 + 1,
             url: url.clone(),
@@ -82,6 +95,10 @@ impl<'c> Run<'c> {
 
     /// A failure is the end, and has the history of the call.
     pub fn failed(&mut self, mut error: Error) -> Error {
+        // For the caller, the call is one: what an earlier request of it has done, is done.
+        error.sent = error.sent.max(self.sent);
+        error.repeatable = self.prepared.is_repeatable();
+        error.undone &= self.redirects.is_empty();
         if self.tries > 1 {
             error.message += &format!(" (after {} attempts)", self.tries);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::jar::Jar;
 use super::redirect;
@@ -47,12 +48,23 @@ impl<'a> Hop<'a> {
     }
 
     /// The request that a redirect asks for. Credentials are made for it afresh, where it may have them.
-    pub fn after(&self, to: redirect::To, prepared: &'a Prepared<'a>) -> Result<Hop<'a>> {
-        let (mut url, mut secret) = (String::from(to.url), Vec::new());
+    ///
+    /// `bound`: values of secrets, which are hidden in its URL too.
+    pub fn after(
+        &self,
+        to: redirect::To,
+        prepared: &'a Prepared<'a>,
+        bound: &[Zeroizing<String>],
+    ) -> Result<Hop<'a>, String> {
+        let mut url = String::from(to.url);
+        let mut secret = places(&url, |value| bound.iter().any(|b| **b == *value));
         if let Some((name, value)) = prepared.auth_query.filter(|_| to.trusted) {
-            (url, secret) = set_parameter(&url, &[], name, value);
+            (url, secret) = set_parameter(&url, &secret, name, value);
         }
-        let target = Target::of(&to.origin)?;
+        if url.len() > redirect::LONGEST {
+            return Err(format!("its address is {} bytes long", url.len()));
+        }
+        let target = Target::of(&to.origin).map_err(|_| "its address has a host that no request can name")?;
         let target = if to.trusted { target } else { target.foreign() };
         Ok(Hop {
             method: to.method,
@@ -86,11 +98,15 @@ impl<'a> Hop<'a> {
             // UTF-8 goes out as it is (RFC 9110 5.5: obs-text).
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a header's value"))?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header's name"))?;
-            headers.insert(name, value);
+            headers.try_insert(name, value).map_err(|_| bad("so many headers"))?;
         }
+        let mut said = Vec::new();
         if let Some((jar, url)) = jar.filter(|_| self.trusted).zip(self.parsed()) {
             let configured = headers.get(header::COOKIE).map(|v| v.as_bytes());
             if let Some(cookies) = jar.join(configured, &url).and_then(|c| HeaderValue::from_bytes(&c).ok()) {
+                let text = String::from_utf8_lossy(cookies.as_bytes());
+                let values = text.split("; ").filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
+                said.extend(values.map(Zeroizing::new));
                 headers.insert(header::COOKIE, cookies);
             }
         }
@@ -100,6 +116,7 @@ impl<'a> Hop<'a> {
             headers,
             body: self.body,
             hidden: Vec::new(),
+            said,
             secret: Cow::Borrowed(&self.secret),
         })
     }
@@ -113,6 +130,30 @@ impl<'a> Hop<'a> {
     pub fn parsed(&self) -> Option<Url> {
         Url::parse(&self.url).ok()
     }
+}
+
+/// What Content-Length says; None where there is none. The methods that usually have a body say so where it is
+/// empty; of one that is made of files, only the transport knows.
+pub(super) fn content_length(method: &Method, body: Option<&Content<'_>>) -> Option<usize> {
+    match body {
+        Some(body) => body.length(),
+        None => matches!(*method, Method::POST | Method::PUT | Method::PATCH).then_some(0),
+    }
+}
+
+/// Where the values of a query lie that are like this, decoded.
+fn places(url: &str, is: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let mut places = Vec::new();
+    let Some(mut at) = url.find('?').map(|at| at + 1) else { return places };
+    for pair in url[at..].split('&') {
+        let value = pair.find('=').map_or(0, |at| at + 1);
+        let decoded = form_urlencoded::parse(pair[value..].as_bytes()).next();
+        if decoded.is_some_and(|(decoded, _)| is(&decoded)) {
+            places.push(at + value..at + pair.len());
+        }
+        at += pair.len() + 1;
+    }
+    places
 }
 
 /// Fields that say what the body is (RFC 9110 8, RFC 9530).
@@ -129,6 +170,8 @@ pub struct Draft<'h> {
     body: Option<&'h Content<'h>>,
     /// The names of the fields that the signer has set: signatures are not for logs.
     pub(super) hidden: Vec<HeaderName>,
+    /// What the signer has set, and what the jar has put in.
+    said: Vec<Zeroizing<String>>,
     /// The places of secrets in the URL.
     secret: Cow<'h, [Range<usize>]>,
 }
@@ -147,7 +190,7 @@ impl Draft<'_> {
     /// The value of a field.
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if name.eq_ignore_ascii_case("content-length") {
-            return self.body?.length().map(|n| Cow::Owned(n.to_string()));
+            return content_length(self.method, self.body).map(|n| Cow::Owned(n.to_string()));
         }
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
@@ -169,8 +212,9 @@ impl Draft<'_> {
         let bad = |what: &str| wrong(what, "cannot be sent over HTTP".into());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("value"))?;
+        self.said.push(Zeroizing::new(String::from_utf8_lossy(value.as_bytes()).into_owned()));
         self.hidden.push(name.clone());
-        self.headers.insert(name, value);
+        self.headers.try_insert(name, value).map_err(|_| bad("so many headers"))?;
         Ok(())
     }
 
@@ -179,6 +223,7 @@ impl Draft<'_> {
         if name.is_empty() {
             return Err(Error::argument("name: a query parameter has one"));
         }
+        self.said.push(Zeroizing::new(value.to_owned()));
         let (url, secret) = set_parameter(&self.url, &self.secret, name, value);
         (self.url, self.secret) = (Cow::Owned(url), Cow::Owned(secret));
         Ok(())
@@ -187,6 +232,29 @@ impl Draft<'_> {
     /// The URL for messages.
     pub(super) fn shown_url(&self, redactor: &Arc<Redactor>) -> ShownUrl {
         ShownUrl::new(&self.url, &self.secret, redactor.clone())
+    }
+
+    /// What was added for this request alone, and must not be seen: whole values, and what follows a scheme in them.
+    pub(super) fn added(&self) -> impl Iterator<Item = &str> {
+        self.said.iter().flat_map(|value| [value.as_str(), value.rsplit(' ').next().unwrap_or_default()])
+    }
+
+    /// The values of all secrets at known places, decoded.
+    pub(super) fn bound(&self, prepared: &Prepared<'_>) -> Vec<Zeroizing<String>> {
+        let in_url = self.secret.iter().flat_map(|place| {
+            let text = &self.url[place.clone()];
+            let pairs =
+                form_urlencoded::parse(text.as_bytes()).flat_map(|(n, v)| [n.into_owned(), v.into_owned()]);
+            pairs.collect::<Vec<_>>()
+        });
+        let fields = prepared.headers.iter().filter(|(name, _)| {
+            prepared.secret_headers.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+        });
+        let in_fields = fields.flat_map(|(_, value)| {
+            [value.to_string(), value.rsplit(' ').next().unwrap_or_default().to_owned()]
+        });
+        let added = self.added().map(str::to_owned);
+        in_url.chain(in_fields).chain(added).filter(|v| !v.is_empty()).map(Zeroizing::new).collect()
     }
 
     /// Path and query, as they stand in the request line.

@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::classify::retry_after;
-use super::redirect::{From, follow};
+use super::redirect::{Asked, follow};
 use crate::config::{Allowed, Origin};
 use crate::decode::http_date;
 use crate::response::Head;
@@ -104,7 +104,7 @@ fn credentials_after_a_redirect() {
         let url = |key: &str| input[key].as_str().unwrap().parse::<url::Url>().unwrap();
         let (from, to) = (url("from"), url("to"));
         let allowed = Allowed::new(Origin::of(&from).unwrap(), Vec::new(), false);
-        let from = From { method: &Method::GET, url: &from, trusted: true, has_body: false };
+        let from = Asked { method: &Method::GET, url: &from, trusted: true, has_body: false };
         // What is not followed at all gets no credentials either.
         let kept =
             follow(from, 302, Some(to.as_str().as_bytes()), &allowed, |_| false).is_ok_and(|to| to.trusted);

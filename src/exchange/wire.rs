@@ -2,13 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use http::Method;
-
 use crate::redact::{HIDDEN, Redactor};
 use crate::request::Content;
 use crate::response::Head;
 
 use super::attempt::Signed;
+use super::sign::content_length;
 
 /// A request as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +29,15 @@ impl Shown {
 }
 
 fn each_header(signed: &Signed<'_>, redactor: &Redactor, mut with: impl FnMut(&str, &str)) {
-    for (name, value) in &signed.headers {
+    for (name, value) in &signed.draft.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let value = match signed.hidden.contains(name) {
+        let value = match signed.draft.hidden.contains(name) {
             true => HIDDEN.into(),
             false => signed.prepared.redacted_header(name.as_str(), &value),
         };
         with(name.as_str(), &redactor.redact(&value));
     }
-    if has_length(signed)
-        && let Some(length) = signed.body.map_or(Some(0), Content::length)
-    {
+    if let Some(length) = content_length(signed.method, signed.body) {
         with("content-length", &length.to_string());
     }
 }
@@ -91,9 +88,4 @@ impl Display for Incoming<'_> {
             None => f.write_str("< the body was not read whole"),
         }
     }
-}
-
-/// Does the request say how long its body is? The methods that usually have one say so where it is empty.
-fn has_length(signed: &Signed<'_>) -> bool {
-    signed.body.is_some() || matches!(*signed.method, Method::POST | Method::PUT | Method::PATCH)
 }

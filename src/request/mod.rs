@@ -18,6 +18,6 @@ mod tests;
 pub use body::{Body, data, items};
 pub use content::{Content, Piece};
 pub use options::{CallOptions, OptionKeys, PartKeys};
-pub use prepared::{Prepared, path_and_query};
+pub use prepared::{Key, Prepared, path_and_query};
 pub use prototype::{Generate, Prototype};
 pub use query::set_parameter;

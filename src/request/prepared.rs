@@ -34,12 +34,23 @@ pub struct Prepared<'a> {
     pub secret_headers: &'a [String],
     /// What auth puts into the query, name and value, not encoded. It is in `url` already.
     pub auth_query: Option<(&'a str, &'a str)>,
-    /// Is there an Idempotency-Key, so that repeating does no harm whatever the method?
-    pub keyed: bool,
+    /// Its Idempotency-Key.
+    pub key: Key,
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
     pub secret: Vec<Range<usize>>,
+}
+
+/// Whether there is an Idempotency-Key, so that repeating does no harm whatever the method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// There is none.
+    None,
+    /// The caller, or the configuration, has named one.
+    Given,
+    /// It was made for this call: another one would have another key.
+    Generated,
 }
 
 /// A URL's path and query, as they stand in the request line.
@@ -79,6 +90,13 @@ impl<'a> Prepared<'a> {
         });
         self.own_headers = own - gone + 1;
         self.headers.insert(own - gone, (name, value.into()));
+    }
+
+    /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), or by a key that would be
+    /// the same.
+    pub fn is_repeatable(&self) -> bool {
+        let by_method = matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
+        by_method || self.key == Key::Given
     }
 
     /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a

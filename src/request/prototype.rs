@@ -9,7 +9,7 @@ use super::content::{Bodies, Media, Typed};
 use super::options::CallOptions;
 use super::params::{Param, Params};
 use super::path::Template;
-use super::prepared::Prepared;
+use super::prepared::{Key, Prepared};
 use crate::auth::Credentials;
 use crate::config::endpoint::Decode;
 use crate::config::settings::{AcceptEncoding, IdempotencyKey, Retry};
@@ -209,7 +209,7 @@ impl Prototype {
         let streamed = matches!(body, Body::Stream);
         let Typed { content: body, media } = self.bodies.make(options, body)?;
         let (mut headers, own_headers) = self.headers(options, media, settings.accept_encoding, streamed);
-        let keyed = self.key(options, &settings.retry, &mut headers);
+        let key = self.key(options, &settings.retry, &mut headers);
         Ok(Prepared {
             method: &self.method,
             origin: &self.origin,
@@ -221,7 +221,7 @@ impl Prototype {
             deadline: options.deadline(),
             secret_headers: &self.secret_headers,
             auth_query: self.auth_query.as_ref().map(|(name, value)| (name.as_str(), value.expose())),
-            keyed,
+            key,
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })
@@ -294,29 +294,29 @@ impl Prototype {
         Ok((url, secret))
     }
 
-    /// Adds the Idempotency-Key that the call names or the configuration wants. Is there one now?
+    /// Adds the Idempotency-Key that the call names or the configuration wants.
     fn key<'a>(
         &self,
         options: &'a CallOptions<'_>,
         retry: &Retry,
         headers: &mut Vec<(&'a str, Cow<'a, str>)>,
-    ) -> bool {
+    ) -> Key {
         let is_key = |(name, _): &(&str, Cow<'_, str>)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY);
         if let Some(key) = &options.keys.idempotency_key {
             headers.retain(|header| !is_key(header));
             headers.push((IDEMPOTENCY_KEY, key.as_str().into()));
-            return true;
+            return Key::Given;
         }
         if headers.iter().any(is_key) {
-            return true;
+            return Key::Given;
         }
         // What may be repeated anyway needs none.
         let wants = matches!(self.method.as_str(), "POST" | "PATCH");
         if wants && retry.idempotency_key == IdempotencyKey::Auto {
             headers.push((IDEMPOTENCY_KEY, (self.generate.key)().into()));
-            return true;
+            return Key::Generated;
         }
-        false
+        Key::None
     }
 
     /// The library's own headers, then the others; and how many are the library's own.

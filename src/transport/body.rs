@@ -92,15 +92,6 @@ impl Body {
         }
     }
 
-    /// The next piece, as it lies in the connection's buffer. `None`: the body is complete.
-    pub fn next_piece(&mut self) -> Result<Option<&[u8]>, Fail> {
-        match self.advance() {
-            Ok(Some(range)) => Ok(self.connection.as_ref().map(|c| c.taken(range))),
-            Ok(None) => Ok(None),
-            Err(fail) => Err(self.abandon(fail)),
-        }
-    }
-
     /// Reads into `buf`, which is not empty: what there is, at least a byte. `until`: no longer than that; the next
     /// read goes on where this one was.
     pub fn read(&mut self, buf: &mut [u8], until: Option<Instant>) -> Result<Got, Fail> {
@@ -147,18 +138,22 @@ impl Body {
         }
     }
 
-    /// What can be had of the first `limit` bytes, for a body that is only shown. A longer one is left unread
-    /// and its connection closed; one that fails is what came of it. Only a cancel is a failure.
-    pub fn read_some(&mut self, limit: usize) -> Result<Vec<u8>, Fail> {
+    /// What can be had of the first `limit` bytes, for a body that is looked at, and why there is no more of them. A
+    /// longer one is there to be read on.
+    pub fn read_some(&mut self, limit: usize) -> (Vec<u8>, Option<Fail>) {
         let mut some = Vec::new();
         while some.len() < limit {
-            match self.next_piece() {
-                Ok(Some(piece)) => some.extend_from_slice(&piece[..piece.len().min(limit - some.len())]),
-                Err(Fail::Cancelled) => return Err(Fail::Cancelled),
-                Ok(None) | Err(_) => break,
+            match self.advance_up_to(limit - some.len(), None) {
+                Ok(Some(range)) => {
+                    if let Some(connection) = &self.connection {
+                        some.extend_from_slice(connection.taken(range));
+                    }
+                }
+                Ok(None) => break,
+                Err(fail) => return (some, Some(self.abandon(fail))),
             }
         }
-        Ok(some)
+        (some, None)
     }
 
     fn read_into(&mut self, whole: &mut Vec<u8>) -> Result<(), Fail> {

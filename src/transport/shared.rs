@@ -105,7 +105,7 @@ impl Shared {
             let mut tls = self.tls.start(&target.host, peer, stream)?;
             tls.handshake(terms, patience).map_err(|fail| match proxy {
                 // Whoever speaks there, it is not the server that the tunnel is to lead to.
-                Some(proxy) if tls.is_foreign() => {
+                Some(proxy) if tls.is_not_tls() => {
                     proxy.blame(Fail::Connect("what came through its tunnel is not TLS".into(), None))
                 }
                 _ => fail,

@@ -98,12 +98,12 @@ pub(super) struct Tls {
     start: usize,
     end: usize,
     /// Did the other side begin with something that is not TLS?
-    foreign: bool,
+    not_tls: bool,
 }
 
 impl Tls {
     pub fn new(session: ClientConnection, peer: Peer, below: Stream) -> Tls {
-        Tls { session, peer, below, cipher: Vec::new(), start: 0, end: 0, foreign: false }
+        Tls { session, peer, below, cipher: Vec::new(), start: 0, end: 0, not_tls: false }
     }
 
     pub fn handshake(&mut self, terms: &Terms, patience: Patience) -> Result<(), Fail> {
@@ -130,8 +130,8 @@ impl Tls {
     }
 
     /// Did the other side send something that is not TLS?
-    pub fn is_foreign(&self) -> bool {
-        self.foreign
+    pub fn is_not_tls(&self) -> bool {
+        self.not_tls
     }
 
     /// Plain bytes; waits for the first. `Ok(0)`: the peer said that it is done.
@@ -210,7 +210,7 @@ impl Tls {
         let mut bytes = &self.cipher[self.start..self.end];
         self.start += self.session.read_tls(&mut bytes).map_err(tls)?;
         self.session.process_new_packets().map_err(|error| {
-            self.foreign |=
+            self.not_tls |=
                 matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
             broken(error, self.peer)
         })?;

@@ -10,7 +10,7 @@ mod tests;
 #[cfg(test)]
 mod threads;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::config::endpoint::RateLimit;
 use crate::quota;
 use crate::response::Head;
-use crate::transport::{Bell, Fail, Token};
+use crate::transport::{Bell, Fail, Token, pause};
 use pace::{Pace, Said, Ticket, Turn};
 
 /// One rate limit: a connector's or an endpoint's. Shared between threads.
@@ -74,6 +74,9 @@ impl Limiter {
         if patience.cancel.is_some_and(|token| token.is_cancelled()) {
             return Err(Refused::Cancelled);
         }
+        if Inside::is_in(self) {
+            return self.admit_nested(patience);
+        }
         {
             let mut state = self.state.lock();
             let now = Instant::now();
@@ -94,6 +97,30 @@ impl Limiter {
         }
     }
 
+    /// Goes at once, where the pace lets it: before those who wait here, when it has waited elsewhere.
+    fn try_admit(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        (state.pace.turn(now, 0) == Turn::Now).then(|| self.permit(&mut state, now))
+    }
+
+    /// For a call from within a callback of a call that holds a place here: it needs none of its own, and does not
+    /// wait behind those who wait for that one. The rate is for it too.
+    fn admit_nested(self: &Arc<Self>, patience: &Patience<'_>) -> Result<Permit, Refused> {
+        loop {
+            let until = {
+                let mut state = self.state.lock();
+                let now = Instant::now();
+                match state.pace.turn(now, 0) {
+                    Turn::Now | Turn::Full => return Ok(self.permit(&mut state, now)),
+                    turn => patience.until(turn, now)?,
+                }
+            };
+            let Some(until) = until else { return Err(Refused::Deadline) };
+            pause(until, patience.cancel).map_err(Refused::from)?;
+        }
+    }
+
     fn permit(self: &Arc<Self>, state: &mut State, now: Instant) -> Permit {
         let ticket = state.pace.admit(now);
         Permit { limiter: self.clone(), ticket, is_open: Cell::new(true) }
@@ -106,6 +133,54 @@ impl Limiter {
         if may_matter {
             wake(state);
         }
+    }
+}
+
+/// Waits until a request may go under all limits, and takes from all or from none: who waits under one of them holds
+/// nothing of the other meanwhile.
+pub(crate) fn admit(limits: &[Arc<Limiter>], patience: &Patience<'_>) -> Result<Vec<Permit>, Refused> {
+    let mut first = 0;
+    loop {
+        let Some(limiter) = limits.get(first) else { return Ok(Vec::new()) };
+        let mut permits = vec![limiter.admit(patience)?];
+        let mut holds_back = None;
+        for (at, other) in limits.iter().enumerate().filter(|(at, _)| *at != first) {
+            match if Inside::is_in(other) { Some(other.admit(patience)?) } else { other.try_admit() } {
+                Some(permit) => permits.push(permit),
+                None => holds_back = Some(at),
+            }
+        }
+        let Some(at) = holds_back else { return Ok(permits) };
+        permits.into_iter().for_each(Permit::give_back);
+        first = at;
+    }
+}
+
+thread_local! {
+    /// The limiters under which this thread holds a place just now.
+    static INSIDE: RefCell<Vec<*const Limiter>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread holds places: what it calls from a callback meanwhile needs none.
+pub(crate) struct Inside(usize);
+
+impl Inside {
+    pub fn enter(limits: &[Arc<Limiter>]) -> Inside {
+        INSIDE.with_borrow_mut(|inside| {
+            let before = inside.len();
+            inside.extend(limits.iter().map(Arc::as_ptr));
+            Inside(before)
+        })
+    }
+
+    fn is_in(limiter: &Arc<Limiter>) -> bool {
+        INSIDE.with_borrow(|inside| inside.contains(&Arc::as_ptr(limiter)))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(|inside| inside.truncate(self.0));
     }
 }
 
