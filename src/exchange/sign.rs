@@ -147,7 +147,7 @@ fn places(url: &str, is: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     let Some(mut at) = url.find('?').map(|at| at + 1) else { return places };
     for pair in url[at..].split('&') {
         let value = pair.find('=').map_or(0, |at| at + 1);
-        let decoded = form_urlencoded::parse(pair[value..].as_bytes()).next();
+        let decoded = form_urlencoded::parse(&pair.as_bytes()[value..]).next();
         if decoded.is_some_and(|(decoded, _)| is(&decoded)) {
             places.push(at + value..at + pair.len());
         }
