@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::secret::Text;
 use super::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
@@ -58,6 +58,7 @@ pub struct EndpointKeys {
     /// Which encodings are asked for.
     pub accept_encoding: Option<AcceptEncoding>,
     /// How a listing goes on.
+    #[serde(deserialize_with = "unless_empty")]
     pub pagination: Option<Pagination>,
     /// The endpoint's own rate limit.
     pub rate_limit: Option<RateLimit>,
@@ -243,11 +244,11 @@ impl RateLimit {
         self.rate.map_or(10.0, |r| r.0)
     }
 
-    /// Requests at once.
+    /// Requests at once, in whole numbers: there is no half of one.
     pub fn burst(&self) -> f64 {
         match self.strategy() {
             RateStrategy::LeakyBucket => 1.0,
-            _ => self.burst.map_or(self.rate(), |b| b.0).max(1.0),
+            _ => self.burst.map_or(self.rate(), |b| b.0).floor().max(1.0),
         }
     }
 }
@@ -352,8 +353,14 @@ pub struct Streaming {
     pub use_server_name: Option<bool>,
 }
 
+/// A block with nothing in it asks for no further page, as in the reference.
+fn unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pagination>, D::Error> {
+    let pagination = Option::<Pagination>::deserialize(deserializer)?;
+    Ok(pagination.filter(|p| *p != Pagination::default()))
+}
+
 /// How a listing goes on.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Pagination {

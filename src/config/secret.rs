@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub(super) const TEXT: &str = "$apl::Text";
 
 /// A string of the configuration. Wiped when freed; not printed where it came from the environment.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Text {
     text: Zeroizing<String>,
     env: Vec<Zeroizing<String>>,

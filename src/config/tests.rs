@@ -314,6 +314,16 @@ fn paths_are_checked() {
 }
 
 #[test]
+fn a_pagination_with_nothing_in_it_is_none() {
+    for (pagination, is_there) in [("{}", false), ("null", false), ("{page_param: p}", true)] {
+        let c = ok(&endpoint(&format!("pagination: {pagination}")));
+        let e = c.endpoint("list").unwrap();
+        assert_eq!(e.keys.pagination.is_some(), is_there, "{pagination}");
+        assert_eq!(e.supports(Call::Fetch).is_err(), is_there, "{pagination}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_said_by_the_call_that_needs_it() {
     let c = ok(&endpoint("pagination: {style: cursor}\n    batch: {size: 5}\n    sse: {sentinel: '[DONE]'}"));
     let e = c.endpoint("list").unwrap();

@@ -219,7 +219,7 @@ impl<'de> Deserialize<'de> for Statuses {
 }
 
 /// Any value, as JSON text with its numbers as they were written.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct RawJson {
     json: Zeroizing<String>,
     env: Vec<Text>,

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def side(make, case, recorder):
         client = make(recorder.fill(case.text))
     except Refused as refused:
         return {"config": f"refused: {refused}"}, 0
-    out, count = {"config": "accepted"}, 0
+    out, count, begun = {"config": "accepted"}, 0, time.monotonic()
     for number, call in enumerate(case.calls, 1):
         prefix = f"{number}:" if number > 1 else ""
         outcome = client.call(*call)
@@ -80,10 +81,12 @@ def side(make, case, recorder):
         out[prefix + "outcome"] = " and ".join(brief(part, value) for part, value in outcome)
         requests = recorder.taken()
         count += len(requests)
-        out[prefix + "requests"] = str(len(requests))
+        out[prefix + "requests"] = " then ".join(f"{r['method']} {r['target']}" for r in requests)
         for at, request in enumerate(requests, 1):
             request_fields(request, f"{prefix}request{at if at > 1 else ''}", out)
             out["config"] += f", {request['method']} {request['target']}"
+    if case.wait:
+        out["lasted"] = f"{case.wait} s or more" if time.monotonic() - begun >= case.wait else f"less than {case.wait} s"
     client.close()
     return {field: shape(field, value) for field, value in out.items()}, count
 
@@ -110,6 +113,10 @@ def compared(reference, apl):
         both.discard(name)
         if reference[name] == apl[name]:
             both.discard(name.replace("kind", "outcome"))
+    # Equally many requests are compared one by one.
+    for name in [name for name in both if name.endswith("requests")]:
+        if len(reference[name].split()) == len(apl[name].split()):
+            both.discard(name)
     return [field for field in dict.fromkeys([*reference, *apl]) if part.match(field)[0] in both]
 
 

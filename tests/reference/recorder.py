@@ -13,12 +13,12 @@ class Answer:
         self.status, self.raw = status, raw
         self.headers = {"Content-Type": media, **(headers or {})}
 
-    def bytes(self):
+    def bytes(self, fill):
         if self.raw is not None:
             return self.raw
         length = {} if self.status in (204, 304) else {"Content-Length": str(len(self.body))}
         fields = "".join(f"{n}: {v}\r\n" for n, v in {**self.headers, **length}.items())
-        return f"HTTP/1.1 {self.status} Said\r\n{fields}\r\n".encode("latin-1") + self.body
+        return f"HTTP/1.1 {self.status} Said\r\n{fill(fields)}\r\n".encode("latin-1") + self.body
 
 
 SILENCE = object()
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.read(1)
             self.close_connection = True
             return
-        self.wfile.write(answer.bytes())
+        self.wfile.write(answer.bytes(self.server.fill))
         self.close_connection = answer.raw is not None
 
     def log_message(self, *_):
@@ -71,7 +71,10 @@ class Recorder(ThreadingHTTPServer):
     def fill(self, text):
         """The text with the addresses in it."""
         nobody = f"http://127.0.0.1:{self.nobody.getsockname()[1]}"
-        return text.replace("NOBODY", nobody).replace("URL", f"http://127.0.0.1:{self.server_port}")
+        here = {"URL": "127.0.0.1", "ELSEWHERE": "localhost"}
+        for name, host in here.items():
+            text = text.replace(name, f"http://{host}:{self.server_port}")
+        return text.replace("NOBODY", nobody)
 
     def script(self, answers):
         """The answers from now on; the last one stays."""

@@ -1,8 +1,9 @@
 """How a case is written: a block, calls, what the server answers, and the differences that must show.
 
-`URL` in a block is the server's address, `NOBODY` one where nobody listens. A difference names its line in
+`URL` in a block or a header is the server's address, `ELSEWHERE` the same server as another origin, `NOBODY` an address
+where nobody listens. A difference names its line in
 docs/differences.md, the field, and what the two sides have there: a text, a pattern, None where the field is
-not there, or `...` for anything.
+not there, or `...` for anything. Of times, a case compares whether all its calls together took `wait` seconds.
 """
 
 import json
@@ -28,6 +29,7 @@ class Case:
     differs: list = field(default_factory=list)
     answers: list = field(default_factory=lambda: [Answer()])
     env: dict = field(default_factory=dict)
+    wait: float = None
 
 
 D = Difference
@@ -83,7 +85,6 @@ UNREADABLE = [
 ]
 CUT = [D("unreadable", "error.status_code", "0", "200")]
 NO_BODY = [D("no-body", "outcome", "error UNKNOWN", "result null")]
-ONCE = [D("repeat", "requests", "2", "1")]
 
 
 def missing(whole):
@@ -94,8 +95,24 @@ def sent(id):
     """The reference sends nothing; apl does."""
     return [
         D(id, "outcome", re.compile("error .*"), 'result {"ok":true}'),
-        D(id, "requests", "0", "1"),
+        D(id, "requests", "", SOME),
     ]
+
+
+def times(id, request, reference, apl):
+    """Both send this, but not equally often."""
+    return [D(id, "requests", *(" then ".join([request] * n) for n in (reference, apl)))]
+
+
+def failed(id, category, result='{"ok":true}'):
+    """The reference's first failure stands; apl has a result in the end."""
+    return [D(id, "outcome", f"error {category}", f"result {result}")]
+
+
+def lasts(id, wait, apl=True):
+    """Only one of the two waits so long."""
+    reached = [f"less than {wait} s", f"{wait} s or more"]
+    return [D(id, "lasted", reached[not apl], reached[apl])]
 
 
 def block(**keys):

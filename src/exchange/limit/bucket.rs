@@ -39,9 +39,7 @@ impl Bucket {
     /// `rate` a second, `burst` of them at once. A full bucket.
     pub fn new(rate: f64, burst: f64, now: Instant) -> Bucket {
         let interval = ((1e18 / rate) as u128).clamp(1, LONGEST);
-        let more = (burst - 1.0).max(0.0);
-        let whole = (more as u128).saturating_mul(interval);
-        let ahead = whole.saturating_add((more.fract() * interval as f64) as u128).min(LONGEST);
+        let ahead = ((burst - 1.0) as u128).saturating_mul(interval).min(LONGEST);
         Bucket { origin: now, interval, ahead, due: 0, speed: FULL, streak: 0, slack: 0, last: 0 }
     }
 

@@ -109,6 +109,16 @@ fn a_token_bucket_lets_a_burst_go_and_then_a_steady_rate() {
 }
 
 #[test]
+fn a_burst_is_a_whole_number_of_requests() {
+    let mut world = World::new(&limit(TokenBucket, 1.5, None));
+    world.go_times(2);
+    assert_eq!(world.time(), Duration::from_nanos(666_666_667));
+    let mut world = World::new(&limit(TokenBucket, 10.0, Some(2.9)));
+    world.go_times(3);
+    assert_eq!(world.time(), Duration::from_millis(100));
+}
+
+#[test]
 fn a_leaky_bucket_is_steady_from_the_start() {
     let mut world = World::new(&limit(LeakyBucket, 10.0, Some(50.0)));
     for n in 0..100 {
