@@ -225,6 +225,7 @@ struct Free {
   void operator()(apl_response* handle) const noexcept { apl_response_free(handle); }
   void operator()(apl_cancel* handle) const noexcept { apl_cancel_free(handle); }
   void operator()(apl_error* handle) const noexcept { apl_error_free(handle); }
+  void operator()(apl_stream* handle) const noexcept { apl_stream_free(handle); }
 };
 
 inline const char* or_empty(const char* text) noexcept { return text ? text : ""; }
@@ -433,6 +434,55 @@ inline void check(apl_status status, apl_error* error) {
 }  // namespace detail
 
 /**
+ * What a stream is read by: chunk by chunk, on one thread at a time.
+ *
+ * @since 0.1.0
+ */
+class Stream {
+ public:
+  /** Takes over a C handle. @since 0.1.0 */
+  explicit Stream(apl_stream* handle) noexcept : handle_(handle) {}
+
+  /** Waits for the next piece. Ok: there is one, see data(); End: there is none any more; Idle: none came within the
+   *  option "wait". @since 0.1.0 */
+  Status next() {
+    apl_error* error = nullptr;
+    const apl_status status = apl_stream_next(handle_.get(), &data_, &size_, &error);
+    detail::check(status, error);
+    return static_cast<Status>(status);
+  }
+
+  /** The piece's first byte, borrowed until the next next(); a NUL follows the last. @since 0.1.0 */
+  const char* data() const noexcept { return reinterpret_cast<const char*>(data_); }
+
+  /** The piece's length in bytes. @since 0.1.0 */
+  std::size_t size() const noexcept { return size_; }
+
+  /** A copy of the piece. @since 0.1.0 */
+  std::string text() const { return data_ ? std::string(data(), size_) : std::string(); }
+
+  /** Head and meta of the answer that is read, borrowed until the next next(). @since 0.1.0 */
+  ResponseView response() noexcept { return ResponseView(apl_stream_response(handle_.get())); }
+
+  /** The place after the last piece; empty if there is none to go on from. @since 0.1.0 */
+  std::string checkpoint() { return detail::or_empty(apl_stream_checkpoint(handle_.get())); }
+
+  /** How far it has come, borrowed until the next next(); its getters are C's. @since 0.1.0 */
+  const apl_progress* progress() noexcept { return apl_stream_progress(handle_.get()); }
+
+  /** Ends it from another thread: a next() that waits throws CANCELLED. @since 0.1.0 */
+  void close() const noexcept { apl_stream_close(handle_.get()); }
+
+  /** The C handle. @since 0.1.0 */
+  apl_stream* get() const noexcept { return handle_.get(); }
+
+ private:
+  std::unique_ptr<apl_stream, detail::Free> handle_;
+  const std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/**
  * Cancels every call it is handed to, from any thread.
  *
  * @since 0.1.0
@@ -574,6 +624,17 @@ class Connector {
     return answer([&](apl_response** out, apl_error** error) {
       return apl_fetch(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
     });
+  }
+
+  /** Opens the body of an answer as a stream. @since 0.1.0 */
+  Stream stream(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
+    apl_stream* out = nullptr;
+    apl_error* error = nullptr;
+    detail::thrown() = nullptr;
+    const apl_status status =
+        apl_stream_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), &out, &error);
+    detail::check(status, error);
+    return Stream(out);
   }
 
   /** Sends data, JSON; the body tells what became of it, JSON. @since 0.1.0 */
