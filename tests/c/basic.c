@@ -433,6 +433,107 @@ static void logging(void) {
   CHECK_NUMBER(seen.dropped, 1);
 }
 
+/* A body chunk by chunk, to its end; one that is cut; one that is closed. */
+static void streaming(void) {
+  apl_stream *stream = NULL;
+  apl_error *error = NULL;
+  const uint8_t *data = NULL;
+  size_t len = 0, total = 0;
+  apl_status status = apl_stream_open(api, "big", NULL, "{\"chunk_size\": 65536}", NULL, &stream, &error);
+
+  if (!CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    apl_error_free(error);
+    return;
+  }
+  CHECK_NUMBER(apl_response_http_status(apl_stream_response(stream)), 200);
+  CHECK(apl_stream_event(stream) == NULL);
+  while ((status = apl_stream_next(stream, &data, &len, &error)) == APL_STATUS_OK) {
+    CHECK(len <= 65536 && data[len] == '\0');
+    total += len;
+    CHECK_NUMBER(apl_progress_bytes_processed(apl_stream_progress(stream)), total);
+  }
+  CHECK_STATUS(status, APL_STATUS_END, error);
+  CHECK(data == NULL && len == 0);
+  CHECK_NUMBER(total, 1000002);
+  CHECK_NUMBER(apl_progress_done(apl_stream_progress(stream)), 1);
+  CHECK_NUMBER(apl_stream_next(stream, NULL, NULL, NULL), APL_STATUS_END);
+  apl_stream_free(stream);
+
+  status = apl_stream_open(api, "truncated", NULL, NULL, NULL, &stream, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  while ((status = apl_stream_next(stream, &data, &len, &error)) == APL_STATUS_OK) {
+  }
+  CHECK_STATUS(status, APL_STATUS_TRUNCATED, error);
+  apl_error_free(error);
+  status = apl_stream_next(stream, &data, &len, &error);
+  CHECK_STATUS(status, APL_STATUS_TRUNCATED, error);
+  apl_error_free(error);
+  apl_stream_free(stream);
+
+  status = apl_stream_open(api, "big", NULL, NULL, NULL, &stream, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  apl_stream_close(stream);
+  status = apl_stream_next(stream, &data, &len, &error);
+  CHECK_STATUS(status, APL_STATUS_CANCELLED, error);
+  apl_error_free(error);
+  apl_stream_free(stream);
+
+  status = apl_stream_open(api, "status", "{\"code\": 404}", NULL, NULL, &stream, &error);
+  CHECK_STATUS(status, APL_STATUS_HTTP_STATUS, error);
+  CHECK(stream == NULL);
+  apl_error_free(error);
+}
+
+struct signer {
+  int calls, dropped;
+};
+
+static int32_t sign(apl_request *request, void *user_data) {
+  struct signer *signer = user_data;
+  size_t len = 7;
+
+  CHECK_TEXT(apl_request_method(request), "POST");
+  CHECK_WITHIN(apl_request_url(request), "/echo");
+  CHECK_WITHIN(apl_request_header(request, "AUTHORIZATION"), "canary");
+  CHECK(apl_request_header(request, "X-None") == NULL);
+  CHECK_TEXT((const char *)apl_request_body(request, &len), "{\"n\": 1}");
+  CHECK_NUMBER(len, 8);
+  CHECK_NUMBER(apl_request_set_header(request, "X-Signed", "by me", NULL), APL_STATUS_OK);
+  CHECK_NUMBER(apl_request_set_query(request, "q", "a b", NULL), APL_STATUS_OK);
+  CHECK_NUMBER(apl_request_set_header(request, "Content-Length", "1", NULL), APL_STATUS_INVALID_ARGUMENT);
+  return signer->calls++ == 0 ? 0 : 42;
+}
+
+static void sign_dropped(void *user_data) { ((struct signer *)user_data)->dropped++; }
+
+/* A callback signs; its refusal is the call's failure; it is given back once. */
+static void signing(void) {
+  struct signer signer = {0, 0};
+  apl_connector *made = NULL;
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_connector_new(CONFIG, &made, &error);
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  status = apl_connector_on_request(made, sign, &signer, sign_dropped, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  status = apl_send(made, "post", "{\"n\": 1}", NULL, NULL, &response, &error);
+  if (CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    CHECK_WITHIN((const char *)apl_response_body(response, NULL), "by me");
+    CHECK_WITHIN((const char *)apl_response_body(response, NULL), "q=a%20b");
+  }
+  apl_response_free(response);
+  status = apl_send(made, "post", "{\"n\": 1}", NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_AUTH, error);
+  CHECK_WITHIN(apl_error_message(error), "42");
+  apl_error_free(error);
+  status = apl_connector_on_request(made, sign, &signer, NULL, &error);
+  CHECK_STATUS(status, APL_STATUS_BUSY, error);
+  apl_error_free(error);
+  apl_connector_free(made);
+  CHECK_NUMBER(signer.dropped, 1);
+}
+
 int main(void) {
   apl_error *error = NULL;
   apl_status status;
@@ -449,6 +550,8 @@ int main(void) {
     failures();
     ownership();
     cancelled();
+    streaming();
+    signing();
     logging();
   }
   nothing();
