@@ -56,6 +56,20 @@ impl Head {
     }
 }
 
+/// A head with these fields, for tests.
+#[cfg(test)]
+pub(crate) fn head(status: u16, fields: &[(&str, &str)]) -> Head {
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    for (name, value) in fields {
+        let at = bytes.len() as u32;
+        bytes.extend_from_slice(name.as_bytes());
+        let middle = bytes.len() as u32;
+        bytes.extend_from_slice(value.as_bytes());
+        places.push((at..middle, middle..bytes.len() as u32));
+    }
+    Head::new(status, 1, bytes.into(), places.into_iter())
+}
+
 /// The field list of `meta.headers`: `[[name, value], …]`, bytes that are not UTF-8 replaced.
 struct Shown<'a> {
     head: &'a Head,

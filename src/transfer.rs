@@ -167,15 +167,7 @@ mod tests {
     use super::*;
 
     fn head(fields: &[(&str, &str)]) -> Head {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        for (name, value) in fields {
-            let at = bytes.len() as u32;
-            bytes.extend_from_slice(name.as_bytes());
-            let middle = bytes.len() as u32;
-            bytes.extend_from_slice(value.as_bytes());
-            places.push((at..middle, middle..bytes.len() as u32));
-        }
-        Head::new(206, 1, bytes.into(), places.into_iter())
+        crate::response::head(206, fields)
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::response::head;
 
     fn rules(yaml: &str) -> Result<Rules, String> {
         let text =
@@ -134,18 +135,6 @@ mod tests {
         crate::config::from_text(&format!("# yaml\n{text}"), &|_| None)
             .map(|c| c.endpoints[0].rules.clone())
             .map_err(|e| e.to_string())
-    }
-
-    fn head(status: u16, fields: &[(&str, &str)]) -> Head {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        for (name, value) in fields {
-            let at = bytes.len() as u32;
-            bytes.extend_from_slice(name.as_bytes());
-            let middle = bytes.len() as u32;
-            bytes.extend_from_slice(value.as_bytes());
-            places.push((at..middle, middle..bytes.len() as u32));
-        }
-        Head::new(status, 1, bytes.into(), places.into_iter())
     }
 
     #[test]

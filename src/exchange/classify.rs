@@ -150,9 +150,7 @@ mod tests {
     use super::*;
 
     fn head(name: &str, value: &str) -> Head {
-        let bytes = format!("{name}{value}");
-        let (n, all) = (name.len() as u32, bytes.len() as u32);
-        Head::new(429, 1, bytes.into_bytes().into(), [(0..n, n..all)].into_iter())
+        crate::response::head(429, &[(name, value)])
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod attempt;
 mod classify;
 mod jar;
+mod judge;
 pub(crate) mod limit;
 mod opened;
 mod redirect;
@@ -28,8 +29,9 @@ use crate::response::Response;
 use crate::transport::{Target, Token, Transport, pause};
 use crate::{log, random};
 
-use attempt::{Accept, Failed, Outcome};
+use attempt::{Failed, Outcome};
 use jar::Jar;
+use judge::Accept;
 use limit::Limiter;
 use retry::Next;
 use run::Run;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::attempt::{Accepted, Failed, Signed, is_bare, repeatable, timings};
+use super::attempt::{Failed, Signed, repeatable};
+use super::judge::{Accepted, is_bare, timings};
 use super::limit::Permit;
 use super::run::Run;
 use super::{Exchange, classify};

@@ -67,9 +67,7 @@ fn judge(file: &str, outcome: impl Fn(&Value) -> Value) {
 }
 
 fn head(value: &str) -> Head {
-    let bytes = format!("Retry-After{value}").into_bytes();
-    let all = bytes.len() as u32;
-    Head::new(503, 1, bytes.into(), [(0..11, 11..all)].into_iter())
+    crate::response::head(503, &[("Retry-After", value)])
 }
 
 #[test]

@@ -7,15 +7,7 @@ fn now() -> SystemTime {
 }
 
 fn head(fields: &[(&str, &str)]) -> Head {
-    let (mut bytes, mut places) = (Vec::new(), Vec::new());
-    for (name, value) in fields {
-        let at = bytes.len() as u32;
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(value.as_bytes());
-        let middle = at + name.len() as u32;
-        places.push((at..middle, middle..bytes.len() as u32));
-    }
-    Head::new(200, 1, bytes.into(), places.into_iter())
+    crate::response::head(200, fields)
 }
 
 fn quota(fields: &[(&str, &str)]) -> Option<Quota> {
