@@ -414,22 +414,37 @@ class Text {
 
 namespace detail {
 
-/* What a callback of the call under way on this thread has thrown. */
-inline std::exception_ptr& thrown() noexcept {
-  static thread_local std::exception_ptr kept;
-  return kept;
-}
-
 /* To be called after the call that sets `error`, never in one expression with it. */
 inline void check(apl_status status, apl_error* error) {
-  if (status >= APL_STATUS_NULL_ARGUMENT) {
-    const Error failure(status, error);
-    const std::exception_ptr callbacks = std::move(thrown());
-    thrown() = nullptr;
-    if (callbacks) std::rethrow_exception(callbacks);
-    throw failure;
-  }
+  if (status >= APL_STATUS_NULL_ARGUMENT) throw Error(status, error);
 }
+
+/* A call that may call back. It keeps what its callbacks throw; a call that one of them makes keeps its own. */
+class Call {
+ public:
+  Call() noexcept : outer_(innermost()) { innermost() = this; }
+  ~Call() { innermost() = outer_; }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  /* To be called in the handler of a callback on this thread. Of several, the first is the one to throw. */
+  static void keep_exception() noexcept {
+    if (innermost() && !innermost()->thrown_) innermost()->thrown_ = std::current_exception();
+  }
+
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  static Call*& innermost() noexcept {
+    static thread_local Call* call = nullptr;
+    return call;
+  }
+
+  Call* outer_;
+  std::exception_ptr thrown_;
+};
 
 }  // namespace detail
 
@@ -554,8 +569,14 @@ class Request {
   apl_request* handle_;
 };
 
-/** Signs a request. 0: send it; anything else makes the call fail as AUTH. What it throws, the call throws.
- *  @since 0.1.0 */
+/**
+ * Signs a request. 0: send it; anything else makes the call fail as AUTH.
+ *
+ * What it throws, the call throws, whatever else came of it: check_health, too, and a send of a list after its
+ * last item. Of several exceptions it is the first.
+ *
+ * @since 0.1.0
+ */
 using RequestSigner = std::function<std::int32_t(Request&)>;
 
 namespace detail {
@@ -567,7 +588,7 @@ struct RequestTrampoline {
       Request view(request);
       return (*static_cast<const RequestSigner*>(user_data))(view);
     } catch (...) {
-      thrown() = std::current_exception();
+      Call::keep_exception();
       return -1;
     }
   }
@@ -630,11 +651,14 @@ class Connector {
   Stream stream(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
     apl_stream* out = nullptr;
     apl_error* error = nullptr;
-    detail::thrown() = nullptr;
+    const detail::Call call;
     const apl_status status =
         apl_stream_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), &out, &error);
-    detail::check(status, error);
-    return Stream(out);
+    Stream stream(out);
+    const Error failure(status, error);
+    call.rethrow();
+    if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
+    return stream;
   }
 
   /** Sends data, JSON; the body tells what became of it, JSON. @since 0.1.0 */
@@ -676,14 +700,17 @@ class Connector {
     return Handle(out);
   }
 
-  template <typename Call>
-  static Response answer(Call call) {
+  template <typename Function>
+  static Response answer(Function function) {
     apl_response* out = nullptr;
     apl_error* error = nullptr;
-    detail::thrown() = nullptr;
-    const apl_status status = call(&out, &error);
-    detail::check(status, error);
-    return Response(out);
+    const detail::Call call;
+    const apl_status status = function(&out, &error);
+    Response response(out);
+    const Error failure(status, error);
+    call.rethrow();
+    if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
+    return response;
   }
 
   static const apl_cancel* token(const Cancel* cancel) noexcept { return cancel ? cancel->get() : nullptr; }

@@ -113,6 +113,28 @@ static void signatures() {
     check(std::strcmp(error.what(), "mine") == 0, "unchanged");
   }
   try {
+    throwing.check_health();
+    check(false, "a verdict does not hide what a signer throws");
+  } catch (const std::runtime_error& error) {
+    check(std::strcmp(error.what(), "mine") == 0, "health throws it too");
+  }
+  /* Of two, the first; and what is caught within a callback is no other's. */
+  apl::Connector several(config);
+  int calls = 0;
+  several.on_request([&](apl::Request& request) -> std::int32_t {
+    try {
+      request.set_header("Content-Length", "5");
+    } catch (const apl::Error&) {
+    }
+    throw std::runtime_error(calls++ == 0 ? "first" : "second");
+  });
+  try {
+    several.send("e", "[1, 2]");
+    check(false, "a list throws, too");
+  } catch (const std::runtime_error& error) {
+    check(calls == 2 && std::strcmp(error.what(), "first") == 0, "the first one");
+  }
+  try {
     throwing.send("no such endpoint", "{}");
     check(false, "the next call has its own failure");
   } catch (const apl::Error& error) {

@@ -14,6 +14,7 @@ mod support;
 mod answers;
 mod bodies;
 mod credentials;
+mod policy;
 mod proxies;
 
 use std::sync::LazyLock;
