@@ -2,7 +2,7 @@
 //! (`run`, beside this) and says in `SERVERS` where they are; without them a test here fails.
 //!
 //! What httpbin was sent comes back in its answer, so that one comparison is of both ways.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err, clippy::print_stdout)]
 
 #[path = "../support/alone.rs"]
 mod alone;
