@@ -8,6 +8,7 @@
 //!
 //! * [`ffi`]: the C ABI and nothing else.
 //! * [`connector`]: what a caller can ask for.
+//! * [`download`]: a resource into a file.
 //! * [`send`], [`health`], [`explain`]: what becomes of a list, of a health check, of a question.
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
 //! * [`request`]: one request: template, params, headers, body. No I/O.
@@ -23,6 +24,7 @@ pub mod auth;
 pub mod config;
 pub mod connector;
 pub mod decode;
+pub mod download;
 pub mod error;
 pub mod exchange;
 pub mod explain;
