@@ -42,6 +42,8 @@ fn silence() {
         return;
     }
     ONCE.call_once(|| {
+        #[cfg(windows)]
+        super::stay::loaded();
         let host = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let ours = INSIDE.try_with(Cell::get).unwrap_or(false)

@@ -17,18 +17,5 @@ mod request;
 mod response;
 mod sse;
 mod status;
-mod stream;
-mod text;
-mod version;
-
-pub use cancel::*;
-pub use connector::*;
-pub use download::*;
-pub use error::*;
-pub use log::*;
-pub use request::*;
-pub use response::*;
-pub use sse::*;
-pub use status::*;
-pub use stream::*;
-pub use version::*;
+#[cfg(windows)]
+mod stay;

@@ -1,8 +1,7 @@
 //! Wakes whoever waits on a socket, by the socket's number: the one place where a number stands for a socket.
 #![allow(unsafe_code)]
 
-use std::os::fd::BorrowedFd;
-
+use rustix::fd::{BorrowedFd, RawFd};
 use rustix::net::{Shutdown, shutdown};
 
 /// Shuts the socket down in both directions. A thread that waits on it in `recv`, `poll` or a pending
@@ -13,7 +12,7 @@ use rustix::net::{Shutdown, shutdown};
 pub(super) fn wake(fd: u32) {
     // SAFETY: the slot is pinned (see `Token::cancel`); `Registration::drop`, which runs before the socket is
     // closed, waits for the pin. So the number is an open socket for as long as it is borrowed here.
-    let socket = unsafe { BorrowedFd::borrow_raw(fd as i32) };
+    let socket = unsafe { BorrowedFd::borrow_raw(fd as RawFd) };
     // A socket that is not connected any more has nobody to wake.
     let _ = shutdown(socket, Shutdown::Both);
 }
