@@ -487,8 +487,8 @@ fn whether_the_call_may_be_made_again_is_about_all_of_its_requests() {
 }
 
 #[test]
-fn a_wish_beyond_all_numbers_is_a_long_one_and_a_date_is_by_the_servers_clock() {
-    let server = always(busy("99999999999999999999999"));
+fn a_wish_is_as_long_as_a_number_can_be_and_a_date_is_by_the_servers_clock() {
+    let server = always(busy("18446744073709551615"));
     let fault = call(&api(&server.url(), json!({})), "get", None).unwrap_err();
     assert_eq!((fault.status, server.requests().len()), (RATE_LIMITED, 1), "{}", fault.message);
     let ahead = "Date: Fri, 01 Jan 2100 00:00:00 GMT\r\nRetry-After: Fri, 01 Jan 2100 00:00:01 GMT\r\n";

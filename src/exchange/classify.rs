@@ -126,11 +126,8 @@ fn shorten(text: &str) -> String {
 /// What is neither is no wish.
 pub(super) fn retry_after(head: &Head, now: SystemTime) -> Option<Duration> {
     let text = |name| head.get(name).and_then(|v| std::str::from_utf8(v).ok()).map(str::trim);
-    // A number that no integer holds is a very long time, and no nonsense.
-    let digits = |t: &str| {
-        let all = !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-        all.then(|| t.parse::<u64>().unwrap_or(u64::MAX))
-    };
+    // A number that no integer holds is nothing that a server means.
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u64>().ok()).flatten();
     if let Some(ms) = text("retry-after-ms").and_then(digits) {
         return Some(Duration::from_millis(ms));
     }
