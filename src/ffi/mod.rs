@@ -19,3 +19,18 @@ mod sse;
 mod status;
 #[cfg(windows)]
 mod stay;
+mod stream;
+mod text;
+mod version;
+
+pub use cancel::*;
+pub use connector::*;
+pub use download::*;
+pub use error::*;
+pub use log::*;
+pub use request::*;
+pub use response::*;
+pub use sse::*;
+pub use status::*;
+pub use stream::*;
+pub use version::*;
