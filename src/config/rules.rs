@@ -1,11 +1,13 @@
 //! `responses`: what an endpoint's answers mean, compiled when the configuration is loaded.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::endpoint::{ResponseRule, Then};
-use super::values::Statuses;
-use crate::decode::{self, Found, Path, tolerant_value};
+use super::values::{RawJson, Statuses};
+use crate::decode::{self, Found, Path};
 use crate::response::Head;
 
 /// A pattern that compiles to more is not one that somebody wrote by hand.
@@ -20,7 +22,7 @@ struct Rule {
     status: Option<Statuses>,
     headers: Vec<(String, Regex)>,
     path: Option<Path>,
-    equals: Option<Value>,
+    equals: Option<RawJson>,
     text: Option<Regex>,
     then: Then,
 }
@@ -77,8 +79,8 @@ impl Rule {
         }
         let path = keys.path.as_deref().map(Path::parse).transpose().map_err(|m| at(&["path"], m))?;
         let text = keys.text.as_deref().map(pattern_of).transpose().map_err(|m| at(&["text"], m))?;
-        let equals = keys.equals.as_ref().map(|json| tolerant_value(json.get()));
-        Ok(Rule { status: keys.status.clone(), headers, path, equals, text, then: keys.then })
+        let (status, equals) = (keys.status.clone(), keys.equals.clone());
+        Ok(Rule { status, headers, path, equals, text, then: keys.then })
     }
 
     fn fits_head(&self, head: &Head) -> bool {
@@ -106,7 +108,7 @@ impl Rule {
             Err(_) => return false,
         };
         let Some(wanted) = &self.equals else { return !places.is_empty() };
-        places.into_iter().any(|place| is_same(&tolerant_value(&json[place]), wanted))
+        places.into_iter().any(|place| is_same(wanted.get(), &json[place]))
     }
 }
 
@@ -118,9 +120,44 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-/// 1 and 1.0 are the same number.
-fn is_same(a: &Value, b: &Value) -> bool {
-    a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
+/// Are two JSON texts the same value? They are compared as texts: a tree would round their numbers.
+fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim_ascii(), b.trim_ascii());
+    match (a.as_bytes().first(), b.as_bytes().first()) {
+        (Some(b'{'), Some(b'{')) => {
+            let read = |text| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok();
+            let Some((a, b)) = read(a).zip(read(b)) else { return false };
+            a.len() == b.len() && a.iter().zip(&b).all(|((n, a), (m, b))| n == m && is_same(a.get(), b.get()))
+        }
+        (Some(b'['), Some(b'[')) => {
+            let read = |text| serde_json::from_str::<Vec<&RawValue>>(text).ok();
+            let Some((a, b)) = read(a).zip(read(b)) else { return false };
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| is_same(a.get(), b.get()))
+        }
+        (Some(b'"'), Some(b'"')) => {
+            let read = |text| serde_json::from_str::<String>(text).ok();
+            read(a).zip(read(b)).is_some_and(|(a, b)| a == b)
+        }
+        // What is left are numbers, true, false and null.
+        _ => a == b || decimal(a).zip(decimal(b)).is_some_and(|(a, b)| a == b),
+    }
+}
+
+/// A JSON number as its sign, its digits without zeros at their ends, and a power of ten: 1.0 is 1, exactly.
+fn decimal(text: &str) -> Option<(bool, String, i64)> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let short = digits.trim_end_matches('0');
+    let zeros = (digits.len() - short.len()) as i64 - fraction.len() as i64;
+    match short.trim_start_matches('0') {
+        "" => Some((false, String::new(), 0)),
+        short => Some((negative, short.to_owned(), power.parse::<i64>().ok()?.checked_add(zeros)?)),
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +207,52 @@ mod tests {
         assert_eq!(of(r#"{"error": {"code": "7"}}"#), Judgement::Is(Then::Fail));
         assert_eq!(of("please try later"), Judgement::Is(Then::Retry));
         assert_eq!(of("{}"), Judgement::Unruled);
+    }
+
+    #[test]
+    fn values_are_equal_to_the_last_digit_however_they_are_written() {
+        let is = |wanted: &str, body: &str| {
+            let rules = rules(&format!("[{{path: v, equals: {wanted}, then: retry}}]")).unwrap();
+            let body = format!("{{\"v\": {body} }}");
+            rules.judge(&head(200, &[]), Some(body.as_bytes())) == Judgement::Is(Then::Retry)
+        };
+        for (a, b) in [
+            ("1", "1.0"),
+            ("1.0", "1"),
+            ("100", "1e2"),
+            ("0.0", "-0"),
+            ("0", "0e99999999999999999999"),
+            ("0.5", "50E-2"),
+            ("9007199254740993", "9007199254740993.0"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("[1, {\"a\": 2.0}]", "[ 1.0,{ \"a\" : 2 } ]"),
+            ("{\"a\": 1, \"b\": null}", "{\"b\": null, \"a\": 10e-1}"),
+            ("{\"a\": 1}", "{\"a\": 2, \"a\": 1}"),
+            ("\"é\"", "\"\\u00e9\""),
+            ("true", "true"),
+        ] {
+            assert!(is(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("9007199254740993", "9007199254740992"),
+            ("9007199254740993", "9007199254740992.0"),
+            ("123456789012345678901234567890", "123456789012345678901234567891"),
+            ("0.1", "0.10000000000000000001"),
+            ("1", "1e99999999999999999999"),
+            ("1", "-1"),
+            ("1", "10"),
+            ("1", "\"1\""),
+            ("1", "true"),
+            ("[null]", "[false]"),
+            ("[1]", "[1, 1]"),
+            ("[9007199254740993]", "[9007199254740992]"),
+            ("{\"a\": 9007199254740993}", "{\"a\": 9007199254740992}"),
+            ("{\"a\": 1}", "{\"a\": 1, \"b\": 1}"),
+            ("{\"a\": 1}", "{\"b\": 1}"),
+            ("\"x\u{fffd}\"", "\"x\\ud800\""),
+        ] {
+            assert!(!is(a, b), "{a} {b}");
+        }
     }
 
     #[test]
