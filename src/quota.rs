@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parser};
 
+use crate::decode::http_date;
 use crate::response::Head;
 
 /// Nobody means a longer one.
@@ -215,8 +216,7 @@ struct Clock {
 impl Clock {
     /// The answer's own, where it has a Date: ours may be wrong.
     fn of(head: &Head, received: SystemTime) -> Clock {
-        let date =
-            head.get("date").and_then(|d| httpdate::parse_http_date(std::str::from_utf8(d).ok()?).ok());
+        let date = head.get("date").and_then(|d| http_date(std::str::from_utf8(d).ok()?));
         Clock { now: date.unwrap_or(received) }
     }
 
@@ -276,7 +276,7 @@ fn seconds(text: &str) -> Option<f64> {
 }
 
 fn date(text: &str) -> Option<SystemTime> {
-    if let Ok(at) = httpdate::parse_http_date(text) {
+    if let Some(at) = http_date(text) {
         return Some(at);
     }
     // An offset is not read by the parser: the date without it, and the offset taken off.

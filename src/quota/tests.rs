@@ -78,6 +78,13 @@ fn the_answers_own_clock_counts_where_it_has_one() {
 }
 
 #[test]
+fn the_name_of_the_day_says_nothing() {
+    let (date, at) = ("Mon, 01 Jan 2000 00:00:00 GMT", "Mon, 01 Jan 2000 00:00:30 GMT");
+    assert_eq!(reset(&[("Date", date), ("X-RateLimit-Reset", "946684830")]), Some(30_000));
+    assert_eq!(reset(&[("Date", "Sat, 01 Jan 2000 00:00:00 GMT"), ("X-RateLimit-Reset", at)]), Some(30_000));
+}
+
+#[test]
 fn a_reset_that_needs_no_clock_is_better_than_one_that_does() {
     let (at, after) = (("X-RateLimit-Reset", "1700000099.5"), ("X-RateLimit-Reset-After", "1.25"));
     assert_eq!(reset(&[at, after]), Some(1250));
