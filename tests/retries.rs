@@ -144,6 +144,21 @@ fn with_an_idempotency_key_a_post_is_repeated_and_the_key_stays_the_same() {
 }
 
 #[test]
+fn a_blank_idempotency_key_is_none_and_is_sent_as_it_is() {
+    for mode in ["off", "auto"] {
+        for blank in ["", " \t"] {
+            let server = always(response("500 Broken", "", ""));
+            let api = api(&server.url(), json!({"retry": {"idempotency_key": mode}}));
+            let options = json!({"extra_headers": {"idempotency-key": blank}}).to_string();
+            let fault = call(&api, "post", Some(&options)).unwrap_err();
+            let requests = server.requests();
+            assert_eq!((requests.len(), fault.retryable), (1, false), "{mode} {blank:?}");
+            assert_eq!(requests[0].header("Idempotency-Key").map(str::trim), Some(""));
+        }
+    }
+}
+
+#[test]
 fn each_item_of_a_list_has_a_key_of_its_own() {
     let server = answers([response("500 Broken", "", "")]);
     let api = api(&server.url(), json!({}));

@@ -307,8 +307,9 @@ impl Prototype {
             headers.push((IDEMPOTENCY_KEY, key.as_str().into()));
             return Key::Given;
         }
-        if headers.iter().any(is_key) {
-            return Key::Given;
+        if let Some((_, key)) = headers.iter().find(|header| is_key(header)) {
+            // By a blank one no server knows a request again; it is sent as it is.
+            return if key.trim().is_empty() { Key::None } else { Key::Given };
         }
         // What may be repeated anyway needs none.
         let wants = matches!(self.method.as_str(), "POST" | "PATCH");
