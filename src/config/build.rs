@@ -334,6 +334,8 @@ fn endpoint_headers(
     place: &[&str],
     secrets: &mut Vec<Secret>,
 ) -> Result<(), EndpointFault> {
+    let block = || place.iter().copied().map(str::to_owned).collect();
+    check::header_count(headers.0.len()).map_err(|m| (block(), m))?;
     for (name, value) in headers.iter() {
         let at = || place.iter().copied().chain([name]).map(str::to_owned).collect::<Vec<_>>();
         check::header_name(name).map_err(|m| (at(), m))?;

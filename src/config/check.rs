@@ -25,6 +25,14 @@ const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
+/// More than any server takes; and each one costs a look at all before it.
+const MAX_HEADERS: usize = 1000;
+
+/// May there be so many headers in one mapping?
+pub fn header_count(count: usize) -> Result<(), String> {
+    if count <= MAX_HEADERS { Ok(()) } else { Err(format!("{count} headers; there may be {MAX_HEADERS}")) }
+}
+
 /// Is it a header name that a configuration or a call may set?
 pub fn header_name(name: &str) -> Result<(), String> {
     if name.is_empty() || !name.bytes().all(is_token) {

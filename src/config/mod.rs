@@ -30,7 +30,7 @@ mod yaml;
 
 pub use auth::Auth;
 pub use build::{Config, Endpoint, Target};
-pub use check::{header_name, header_value};
+pub use check::{header_count, header_name, header_value};
 pub use env::Lookup;
 pub use fault::{Fault, nearest};
 pub use file::from_file;

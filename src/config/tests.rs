@@ -242,6 +242,23 @@ fn headers_and_methods_must_be_legal() {
 }
 
 #[test]
+fn a_mapping_has_so_many_headers_and_no_more() {
+    let headers = |count| (0..count).map(|i| format!("x-{i}: a, ")).collect::<String>();
+    let (most, more) = (headers(1000), headers(1001));
+    ok(&with(&format!("headers: {{{most}}}")));
+    ok(&endpoint(&format!("headers: {{{most}}}")));
+    let fault = "1001 headers; there may be 1000";
+    assert!(fails(&with(&format!("headers: {{{more}}}"))).starts_with(&format!("/headers: {fault}")));
+    for (line, place) in [
+        (format!("headers: {{{more}}}"), "headers"),
+        (format!("streaming: {{headers: {{{more}}}}}"), "streaming/headers"),
+    ] {
+        let said = fails(&endpoint(&line));
+        assert!(said.starts_with(&format!("/endpoints/list/{place}: {fault}")), "{said}");
+    }
+}
+
+#[test]
 fn durations_and_sizes_have_bounds() {
     for line in [
         "timeout: -1",

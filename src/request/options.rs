@@ -13,7 +13,9 @@ use crate::config::endpoint::DropPolicy;
 use crate::config::node::{Entry, Node, Pos, Value};
 use crate::config::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
 use crate::config::values::{Delay, Named, RawJson, Seconds, Size, Statuses};
-use crate::config::{Entries, Fault, Overrides, Text, header_name, header_value, object, read, read_json};
+use crate::config::{
+    Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
+};
 use crate::error::{Error, Result};
 
 /// What a call says beside its parameters. `params` and `data` stay the caller's bytes.
@@ -256,6 +258,7 @@ fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
     }
     let k = &options.keys;
     for (block, headers) in [("extra_headers", &k.extra_headers), ("headers", &k.headers)] {
+        header_count(headers.0.len()).map_err(|m| Fault::new(m).under(block))?;
         for (i, (name, value)) in headers.iter().enumerate() {
             let check = header_name(name).and_then(|()| header_value(value.as_str()));
             // A name with a line break in it must not break the message either.

@@ -217,6 +217,22 @@ fn header_injection_is_refused() {
 }
 
 #[test]
+fn a_call_has_so_many_headers_and_no_more() {
+    for block in ["extra_headers", "headers"] {
+        let with = |count| {
+            let headers: serde_json::Map<_, _> = (0..count).map(|i| (format!("x-{i}"), "1".into())).collect();
+            serde_json::json!({block: headers}).to_string()
+        };
+        options(&with(1000));
+        assert_eq!(
+            bad_options(&with(33_000)),
+            format!("options: /{block}: 33000 headers; there may be 1000")
+        );
+        assert!(bad_options(&with(1001)).starts_with(&format!("options: /{block}: ")));
+    }
+}
+
+#[test]
 fn option_faults_name_the_key() {
     assert_eq!(
         bad_options(r#"{"deadlin": 3}"#),
