@@ -539,7 +539,10 @@ class Request {
   const char* header(Text name) const noexcept { return apl_request_header(handle_, name.get()); }
 
   /** Does the body lie in memory? One that is made of files does not. @since 0.1.0 */
-  bool has_body() const noexcept { return apl_request_body(handle_, nullptr) != nullptr; }
+  bool has_body() const noexcept {
+    /* What lies in memory has a length, unless there is nothing; and to ask for a body is to have it copied. */
+    return apl_request_header(handle_, "Content-Length") || apl_request_body(handle_, nullptr);
+  }
 
   /** A copy of the body. @since 0.1.0 */
   std::string body() const {

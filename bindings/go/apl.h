@@ -882,7 +882,7 @@ const char *apl_request_header(const struct apl_request *request,
                                const char *name);
 
 /**
- * The body of a request.
+ * The body of a request, copied for the callback when it first asks for it.
  *
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn apl_request_header(
     })
 }
 
-/// The body of a request.
+/// The body of a request, copied for the callback when it first asks for it.
 ///
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory

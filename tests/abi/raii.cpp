@@ -142,6 +142,34 @@ static void signatures() {
   }
 }
 
+static void bodies() {
+  /* A body of some bytes, none, and one that is a file. */
+  const char* config = R"({"base_url": "http://127.0.0.1:9", "retry_count": 1,
+                           "endpoints": {"get": {"path": "/x"}, "post": {"path": "/x", "method": "POST"}}})";
+  bool has = false;
+  std::string body;
+  apl::Connector connector(config);
+  connector.on_request([&](apl::Request& request) {
+    has = request.has_body();
+    body = request.body();
+    return 1;
+  });
+  const auto call = [&](const char* endpoint, const char* options) {
+    try {
+      connector.fetch(endpoint, nullptr, options);
+      check(false, "a refusal is an error");
+    } catch (const apl::Error& error) {
+      check(error.status() == apl::Status::Auth, error.what());
+    }
+  };
+  call("post", R"({"data": [1]})");
+  check(has && body == "[1]", "a body in memory");
+  call("get", nullptr);
+  check(has && body.empty(), "no body, too");
+  call("post", ("{\"body_file\": \"" + std::string(__FILE__) + "\"}").c_str());
+  check(!has && body.empty(), "a file does not");
+}
+
 static void cancel() {
   apl::Cancel token;
   check(!token.is_triggered(), "a new token is not triggered");
@@ -162,6 +190,7 @@ int main() {
   versions();
   errors();
   signatures();
+  bodies();
   cancel();
   logs();
   if (failures == 0) std::printf("ok\n");
