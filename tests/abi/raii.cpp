@@ -104,42 +104,61 @@ static void signatures() {
     check(alive.use_count() == 2, "the signer is kept");
   }
   check(alive.use_count() == 1, "the signer is freed");
-  apl::Connector throwing(config);
-  throwing.on_request([](apl::Request&) -> std::int32_t { throw std::runtime_error("mine"); });
+}
+
+/* What a call throws; "" where it returns. */
+template <typename Function>
+static std::string thrown_by(Function function) {
   try {
-    throwing.send("e", "{}");
-    check(false, "what a signer throws, the call throws");
-  } catch (const std::runtime_error& error) {
-    check(std::strcmp(error.what(), "mine") == 0, "unchanged");
-  }
-  try {
-    throwing.check_health();
-    check(false, "a verdict does not hide what a signer throws");
-  } catch (const std::runtime_error& error) {
-    check(std::strcmp(error.what(), "mine") == 0, "health throws it too");
-  }
-  /* Of two, the first; and what is caught within a callback is no other's. */
-  apl::Connector several(config);
-  int calls = 0;
-  several.on_request([&](apl::Request& request) -> std::int32_t {
-    try {
-      request.set_header("Content-Length", "5");
-    } catch (const apl::Error&) {
-    }
-    throw std::runtime_error(calls++ == 0 ? "first" : "second");
-  });
-  try {
-    several.send("e", "[1, 2]");
-    check(false, "a list throws, too");
-  } catch (const std::runtime_error& error) {
-    check(calls == 2 && std::strcmp(error.what(), "first") == 0, "the first one");
-  }
-  try {
-    throwing.send("no such endpoint", "{}");
-    check(false, "the next call has its own failure");
+    function();
+    return "";
   } catch (const apl::Error& error) {
-    check(error.status() == apl::Status::UnknownEndpoint, "the next call has its own failure");
+    return apl::status_name(error.status());
+  } catch (const std::runtime_error& error) {
+    return error.what();
   }
+}
+
+static void exceptions_of_signers() {
+  /* Nobody listens there: a request that is signed fails. */
+  const char* config = R"({"base_url": "http://127.0.0.1:9", "retry_count": 1,
+                           "endpoints": {"e": {"path": "/x", "method": "POST"}}})";
+  apl::Connector plain(config), throwing(config), lists(config);
+  throwing.on_request([](apl::Request&) -> std::int32_t { throw std::runtime_error("mine"); });
+  check(thrown_by([&] { throwing.send("e", "{}"); }) == "mine", "what a signer throws, the call throws");
+  check(thrown_by([&] { throwing.send("none", "{}"); }) == "UNKNOWN_ENDPOINT", "the next has its own failure");
+  check(thrown_by([&] { throwing.check_health(); }) == "mine", "a verdict does not hide what a signer throws");
+
+  /* A list goes on after an item that failed: so the signer is called with an exception under way. */
+  int items = 0;
+  std::string before, header, query, after, nested;
+  lists.on_request([&](apl::Request& request) -> std::int32_t {
+    switch (items++) {
+      case 0:
+        before = thrown_by([&] { plain.send("e", "{}"); });
+        return 0;
+      case 1:
+        throw std::runtime_error("first");
+      case 2:
+        header = thrown_by([&] { request.set_header("Content-Length", "5"); });
+        query = thrown_by([&] { request.set_query("", "5"); });
+        after = thrown_by([&] { plain.send("e", "{}"); });
+        nested = thrown_by([&] { throwing.send("e", "{}"); });
+        return 0;
+      default:
+        throw std::runtime_error("later");
+    }
+  });
+  const std::string whole = thrown_by([&] { lists.send("e", "[0, 1, 2, 3]"); });
+  check(items == 4, "each item of a list is signed");
+  check(whole == "first", "of several exceptions the first is thrown, whatever was called between");
+  check(header == "INVALID_ARGUMENT" && query == "INVALID_ARGUMENT", "what is refused has its own failure");
+  check(before == "CONNECT" && after == "CONNECT", "a call in a signer has its own failure");
+  check(nested == "mine", "and throws what its own signer throws");
+
+  /* What is thrown in a C call is in no later one. */
+  apl_check_health(throwing.get(), nullptr, nullptr, nullptr);
+  check(thrown_by([&] { plain.check_health(); }).empty(), "a call begins with no exception");
 }
 
 static void bodies() {
@@ -190,6 +209,7 @@ int main() {
   versions();
   errors();
   signatures();
+  exceptions_of_signers();
   bodies();
   cancel();
   logs();
