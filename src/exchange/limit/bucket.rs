@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 const ATTO: u128 = 1_000_000_000;
 /// No interval, and no number of stored requests, is longer: 300 years. Sums of them stay within the type.
 const LONGEST: u128 = 10u128.pow(28);
-/// The full speed. A slow-down halves it down to 1/1024, a recovery step is a tenth.
+/// The full speed. A slow-down halves it down to 1/1024, a recovery step is a tenth, and near the speed that was
+/// refused last it is that 1024th.
 const FULL: u32 = 10 * 1024;
 const SLOWEST: u32 = FULL / 1024;
 
@@ -21,6 +22,8 @@ pub(super) struct Bucket {
     /// When the next request would go by the steady rate.
     due: u128,
     speed: u32,
+    /// The speed at which a request was refused last.
+    refused: u32,
     /// Since when `due` has been later than every request, and by how much at least: what a request that is
     /// given back may lower it by.
     streak: u64,
@@ -40,7 +43,17 @@ impl Bucket {
     pub fn new(rate: f64, burst: f64, now: Instant) -> Bucket {
         let interval = ((1e18 / rate) as u128).clamp(1, LONGEST);
         let ahead = ((burst - 1.0) as u128).saturating_mul(interval).min(LONGEST);
-        Bucket { origin: now, interval, ahead, due: 0, speed: FULL, streak: 0, slack: 0, last: 0 }
+        Bucket {
+            origin: now,
+            interval,
+            ahead,
+            due: 0,
+            speed: FULL,
+            refused: FULL,
+            streak: 0,
+            slack: 0,
+            last: 0,
+        }
     }
 
     fn at(&self, now: Instant) -> u128 {
@@ -108,17 +121,25 @@ impl Bucket {
 
     /// Half the rate, and nothing at once.
     pub fn slow_down(&mut self, now: Instant) {
+        self.refused = self.speed;
         self.speed = (self.speed / 2).max(SLOWEST);
         self.due = self.due.min(self.at(now) + self.interval());
         self.streak += 1;
     }
 
-    /// A tenth of the rate more. A bucket that is back at full speed is empty.
+    /// A tenth of the rate more; but from nine tenths of the speed that was refused to eleven it goes slowly, for
+    /// the server's limit is likely to be where it was. A bucket that is back at full speed is empty.
     pub fn recover(&mut self, now: Instant) {
         if self.speed == FULL {
             return;
         }
-        self.speed = (self.speed + FULL / 10).min(FULL);
+        let (near, past) = (self.refused * 9 / 10, self.refused * 11 / 10);
+        self.speed = match self.speed {
+            speed if speed < near => (speed + FULL / 10).min(near),
+            speed if speed < past => speed + SLOWEST,
+            speed => speed + FULL / 10,
+        }
+        .min(FULL);
         if self.speed == FULL {
             self.due = self.due.max(self.at(now)).saturating_add(self.ahead);
         }

@@ -305,15 +305,20 @@ fn a_rate_that_is_too_high_is_halved_once_an_episode_and_recovers_in_steps() {
     world.pace.admit(world.now);
     world.answered(late, &well());
     world.answered(ticket, &well());
-    let mut waits = Vec::new();
-    for _ in 0..7 {
+    let mut next = |world: &mut World| {
         world.now += HOUR;
-        let (ticket, wait) = step(&mut world);
-        waits.push(wait);
+        let (ticket, wait) = step(world);
         world.answered(ticket, &well());
-    }
-    // 2.5 and a tenth of 10 for each, to 10 and no further.
-    assert_eq!(waits, [285, 222, 181, 153, 133, 117, 105]);
+        wait
+    };
+    let waits: Vec<_> = (0..9).map(|_| next(&mut world)).collect();
+    // 2.5 a second and a tenth of 10 for each, but slowly where it was refused, at 5: from 4.5 to 5.5.
+    assert_eq!(waits, [285, 222, 221, 221, 220, 220, 219, 219, 218]);
+    let slow = (0..200).map(|_| next(&mut world)).take_while(|wait| *wait >= 181).count();
+    assert_eq!(slow, 96);
+    // And on to 10, and no further.
+    let waits: Vec<_> = (0..3).map(|_| next(&mut world)).collect();
+    assert_eq!(waits, [133, 117, 105]);
     assert_eq!(world.wait().as_millis(), 105, "nothing is stored yet");
     world.now += HOUR;
     assert_eq!(world.burst(), 5);
