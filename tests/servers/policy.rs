@@ -14,7 +14,7 @@ fn statuses(log: &str) -> Vec<String> {
 }
 
 fn limited(rate_limit: Value) -> Api {
-    let keys = json!({"retry_count": 5, "retry_delay": 0.01, "rate_limit": rate_limit});
+    let keys = json!({"retry_count": 8, "retry_delay": 0.01, "rate_limit": rate_limit});
     one(&its("https"), json!({"path": "/limited"}), keys)
 }
 
