@@ -8,6 +8,7 @@ use crate::answer::Reading;
 use crate::auth::{self, Credentials};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
+use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::Limiter;
 use crate::exchange::{Exchange, OnRequest, Policy};
@@ -17,7 +18,7 @@ use crate::response::{Head, Meta, Response};
 use crate::stream::{self, Stream};
 use crate::transfer::Opener;
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
-use crate::{explain, health, log, random, send};
+use crate::{explain, health, log, random, redact, send};
 
 const GENERATE: Generate = Generate { boundary: random::boundary, key: random::key };
 
@@ -257,6 +258,36 @@ impl Connector {
         Stream::open(self.opener(endpoint, params, options), settings, token)
     }
 
+    /// Downloads a resource into a file.
+    pub fn download(
+        self: &Arc<Self>,
+        endpoint: &str,
+        destination: &str,
+        params: Option<&str>,
+        options: Option<&str>,
+        on_progress: Option<OnProgress<'_>>,
+        cancel: Option<&Arc<Token>>,
+    ) -> Result<Downloaded> {
+        let (ready, found) = self.endpoint(endpoint, Call::Stream)?;
+        let call = CallOptions::parse(options)?;
+        let settings = download::Settings::new(found, &call)?;
+        if let Some(data) = call.data {
+            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
+            checked.map_err(|e| self.redacted(e))?;
+        }
+        let prepared = ready.prototype.prepare(params, &call, Body::Stream)?;
+        let source = redact::blank(&prepared.url, &prepared.secret);
+        let job = download::Job {
+            opener: self.opener(endpoint, params, options),
+            settings,
+            destination,
+            source: &self.exchange.redactor().redact(&source),
+            ranges: prepared.method == "GET" && prepared.body.is_none(),
+            cancel,
+        };
+        download::run(&job, on_progress)
+    }
+
     /// Asks an endpoint for a part of what it has, again and again.
     fn opener(self: &Arc<Self>, endpoint: &str, params: Option<&str>, options: Option<&str>) -> Opener {
         let connector = self.clone();
@@ -267,6 +298,10 @@ impl Connector {
             let options = CallOptions::parse(options.as_deref())?;
             let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Stream)?;
             prepared.deadline = ask.left;
+            if ask.tried > 0 {
+                let retry = &mut prepared.settings.to_mut().retry;
+                retry.attempts = retry.attempts.saturating_sub(ask.tried).max(1);
+            }
             let read = options.keys.read_timeout;
             if let Some(read) = read.or(found.keys.streaming.as_ref().and_then(|s| s.read_timeout)) {
                 prepared.settings.to_mut().timeouts.read = read.0;

@@ -8,6 +8,7 @@
 //!
 //! * [`ffi`]: the C ABI and nothing else.
 //! * [`connector`]: what a caller can ask for.
+//! * [`download`]: a resource into a file.
 //! * [`send`], [`health`], [`explain`]: what becomes of a list, of a health check, of a question.
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
 //! * [`request`]: one request: template, params, headers, body. No I/O.
@@ -16,13 +17,16 @@
 //! * [`transport`]: sockets, TLS, the pool, the body reader; the only room that knows ureq.
 //! * [`answer`]: what an endpoint's keys make of an answer. No I/O.
 //! * [`decode`]: bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
-//! * [`response`], [`error`], [`redact`], [`log`]: the ground floor.
+//! * [`response`], [`error`], [`redact`], [`log`], [`digest`]: the ground floor.
 
 pub mod answer;
 pub mod auth;
 pub mod config;
 pub mod connector;
 pub mod decode;
+pub mod digest;
+pub mod download;
+mod errand;
 pub mod error;
 pub mod exchange;
 pub mod explain;

@@ -1,6 +1,6 @@
 //! Where log messages go: one sink for the process, which the host sets.
 //!
-//! The sink runs on the thread that logs, with no lock held. Texts are redacted before they come here.
+//! The sink runs on the caller's thread, with no lock held. Texts are redacted before they come here.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::RwLock;
+
+use crate::errand;
 
 /// How important a message is. The numbers are the C ABI's.
 #[repr(i32)]
@@ -65,13 +67,15 @@ pub fn log(level: Level, message: fmt::Arguments<'_>) {
 
 #[cold]
 fn deliver(level: Level, message: fmt::Arguments<'_>) {
+    let message = message.to_string();
+    errand::at_caller(|| hand_over(level, &message));
+}
+
+fn hand_over(level: Level, message: &str) {
     let Some(_leave) = Visit::enter() else { return };
     let Some(sink) = SINK.read().clone() else { return };
     // A level that was lowered meanwhile does not matter; a sink that panics must not fail the call.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| match message.as_str() {
-        Some(text) => sink(level as i32, text),
-        None => sink(level as i32, &message.to_string()),
-    }));
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| sink(level as i32, message)));
     // So must one whose last user this is, and whose destructor panics.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(sink)));
 }

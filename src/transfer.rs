@@ -21,6 +21,8 @@ pub struct Ask {
     pub if_range: Option<String>,
     /// The time that is left for the whole call.
     pub left: Option<Duration>,
+    /// Attempts that the call has made already.
+    pub tried: u32,
 }
 
 impl Ask {

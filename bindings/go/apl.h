@@ -635,10 +635,13 @@ apl_status apl_explain(const struct apl_connector *connector,
 /**
  * Downloads to a file; the body of the answer is a summary, as JSON.
  *
- * Blocks until it is done. Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Blocks until it is done. The bytes go to a part beside the target ("NAME.part"), which takes its place once it
+ * is whole, verified and on the disk; what was there before stays until then. After a failure, a stop or a kill
+ * the part stays, and the next call goes on with it where the server can tell that the resource is the same.
+ * One download at a time writes a target; another one: APL_STATUS_BUSY. Thread-safe.
  *
  * @param endpoint  its name in the configuration
- * @param destination_path  UTF-8
+ * @param destination_path  UTF-8; a missing parent folder is made; with the option use_server_name, a folder
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param on_progress  NULL: not wanted
@@ -646,7 +649,8 @@ apl_status apl_explain(const struct apl_connector *connector,
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
- * @return OK, or STOPPED with the summary so far if on_progress stopped it
+ * @return OK, or STOPPED with the summary so far if on_progress stopped it; FILE, CHECKSUM, TRUNCATED and the
+ *   failures of a request, each with the summary so far as apl_error_partial
  * @since 0.1.0
  */
 apl_status apl_download(const struct apl_connector *connector,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use super::secret::Text;
 use super::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
 use super::values::{Delay, Named, Rate, RawJson, Seconds, Size, Statuses};
+use crate::digest::Digest;
 
 /// One endpoint.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -340,7 +341,8 @@ pub struct Streaming {
     /// Ranges in parallel. Default 1.
     pub segments: Option<NonZeroU32>,
     /// What the file's digest must be, as `sha-256=<base64>`.
-    pub digest: Option<String>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub digest: Option<Digest>,
     /// What its size must be, bytes.
     pub expected_size: Option<u64>,
     /// What its media type must be.

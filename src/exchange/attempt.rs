@@ -11,6 +11,7 @@ use super::limit::{self, Patience, Permit, Refused};
 use super::run::Run;
 use super::sign::{Draft, Hop};
 use super::{Exchange, classify, wire};
+use crate::errand;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::log;
 use crate::redact::ShownUrl;
@@ -111,7 +112,7 @@ impl Exchange {
         let prepared = run.prepared;
         let mut draft = hop.draft(prepared, self.jar.as_ref())?;
         if let Some(on_request) = run.on_request.filter(|_| hop.trusted) {
-            let refusal = on_request(&mut draft);
+            let refusal = errand::at_caller(|| on_request(&mut draft));
             if refusal != 0 {
                 let what =
                     format!("the request callback (apl_connector_on_request) refused: it returned {refusal}");

@@ -37,7 +37,7 @@ use retry::Next;
 use run::Run;
 use sign::Hop;
 
-pub use opened::{Opened, Read};
+pub use opened::{Opened, Read, Unspliced};
 pub use sign::Draft;
 pub use wire::Shown;
 

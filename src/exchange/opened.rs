@@ -1,5 +1,6 @@
 //! An answer whose body is handed on as it comes.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::{Exchange, classify};
 use crate::decode::{self, Decoder};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::response::{Attempt, Head, Meta};
-use crate::transport::{Body, Fail, Failure, Got};
+use crate::transport::{Body, Fail, Failure, Got, Moved, Splice, Unmoved};
 
 /// An answer whose body is still on the way. Dropped before its end, its connection is closed.
 #[derive(Debug)]
@@ -39,6 +40,15 @@ pub enum Read {
     End,
     /// Nothing came in time.
     Nothing,
+}
+
+/// Why bytes were not moved into a file.
+#[derive(Debug)]
+pub enum Unspliced {
+    /// The body fails.
+    Body(Error),
+    /// The file fails.
+    File(std::io::Error),
 }
 
 #[derive(Debug)]
@@ -167,6 +177,29 @@ impl Opened {
             Ok(n) => Ok(Read::Bytes(n)),
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// Moves up to `most` bytes to that place of a file, past this process. Gives how many are there.
+    pub fn splice(
+        &mut self,
+        splice: &mut Splice,
+        file: &File,
+        at: u64,
+        most: u64,
+    ) -> (u64, Result<Moved, Unspliced>) {
+        let Source::Wire(body) = &mut self.source else { return (0, Ok(Moved::Never)) };
+        let (moved, outcome) = body.splice(splice, file, at, most);
+        let outcome = match outcome {
+            Ok(moved) => {
+                if moved == Moved::End {
+                    self.permits.clear();
+                }
+                Ok(moved)
+            }
+            Err(Unmoved::Body(fail)) => Err(Unspliced::Body(self.failed(of(fail)))),
+            Err(Unmoved::File(error)) => Err(Unspliced::File(error)),
+        };
+        (moved, outcome)
     }
 
     /// Says where a failure happened, and takes the secrets out of it.

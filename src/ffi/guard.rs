@@ -119,14 +119,28 @@ pub(super) unsafe fn produce<T>(
     body: impl FnOnce() -> Result<*mut T>,
 ) -> apl_status {
     // SAFETY: the caller's promise.
+    unsafe { produce_with(out, error, || Ok((body()?, apl_status::Ok))) }
+}
+
+/// The same for a call with a status of its own, below 100.
+///
+/// # Safety
+/// As for [`produce`].
+pub(super) unsafe fn produce_with<T>(
+    out: *mut *mut T,
+    error: *mut *mut apl_error,
+    body: impl FnOnce() -> Result<(*mut T, apl_status)>,
+) -> apl_status {
+    // SAFETY: the caller's promise.
     unsafe {
         handle::set(out, std::ptr::null_mut());
         call(error, || {
             if out.is_null() {
                 return Err(handle::null("out"));
             }
-            handle::set(out, body()?);
-            Ok(apl_status::Ok)
+            let (made, status) = body()?;
+            handle::set(out, made);
+            Ok(status)
         })
     }
 }

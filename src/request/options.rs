@@ -16,6 +16,7 @@ use crate::config::values::{Delay, Named, RawJson, Seconds, Size, Statuses};
 use crate::config::{
     Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
 };
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 /// What a call says beside its parameters. `params` and `data` stay the caller's bytes.
@@ -114,7 +115,7 @@ pub struct OptionKeys {
     /// As in `streaming`.
     pub segments: Option<NonZeroU32>,
     /// As in `streaming`.
-    pub digest: Option<String>,
+    pub digest: Option<Digest>,
     /// As in `streaming`.
     pub expected_size: Option<u64>,
     /// As in `streaming`.

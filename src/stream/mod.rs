@@ -172,7 +172,7 @@ impl Stream {
 
     /// Asks for all from a byte on, and holds the answer against it.
     fn ask(&mut self, from: u64) -> Result<()> {
-        let ask = Ask { from, last: None, if_range: self.validator.clone(), left: self.left() };
+        let ask = Ask { from, last: None, if_range: self.validator.clone(), left: self.left(), tried: 0 };
         let mut opened = match (self.opener)(&ask, Some(&self.token)) {
             Ok(opened) => opened,
             Err(error) => return self.refused(from, error),

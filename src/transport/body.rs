@@ -1,5 +1,6 @@
 //! The one body reader: by length, by chunks or to the end of the connection; under the call's limits.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use super::fail::{Fail, Limit};
 use super::framing::Framing;
 use super::hook;
 use super::shared::Shared;
+use super::splice::{Moved, Splice, Unmoved};
 use super::terms::Terms;
 
 /// Memory that is set aside at once for a body whose length the server names.
@@ -127,6 +129,56 @@ impl Body {
         let Some(connection) = &self.connection else { return Ok(0) };
         buf[..range.len()].copy_from_slice(connection.taken(range.clone()));
         Ok(range.len())
+    }
+
+    /// Moves up to `most` bytes to that place of a file. Gives how many are there.
+    pub fn splice(
+        &mut self,
+        splice: &mut Splice,
+        file: &File,
+        at: u64,
+        most: u64,
+    ) -> (u64, Result<Moved, Unmoved>) {
+        let left = match self.state {
+            State::Length(left) => left,
+            State::Close => u64::MAX,
+            State::Chunked(_) => return (0, Ok(Moved::Never)),
+            State::Done => return (0, Ok(Moved::End)),
+        };
+        let Some(connection) = &mut self.connection else { return (0, Ok(Moved::End)) };
+        if !connection.input().is_empty() {
+            return (0, Ok(Moved::NotNow));
+        }
+        let terms = &self.call.terms;
+        let Some(socket) = connection.plain() else { return (0, Ok(Moved::Never)) };
+        let got = match splice.fill(socket, terms, terms.idling(), left.min(most)) {
+            Ok(Some(got)) => got,
+            Ok(None) => return (0, Ok(Moved::Never)),
+            Err(fail) => return (0, Err(Unmoved::Body(self.abandon(cut(fail))))),
+        };
+        if got == 0 {
+            if left != u64::MAX {
+                let fail = ended(self.received, Some(left));
+                return (0, Err(Unmoved::Body(self.abandon(fail))));
+            }
+            self.finish();
+            return (0, Ok(Moved::End));
+        }
+        let drained = splice.drain(file, at, got);
+        let Ok(fits) = drained.as_ref().copied() else {
+            // What is in the pipe is lost.
+            self.connection = None;
+            self.state = State::Done;
+            return (0, drained.map(|_| Moved::Never).map_err(Unmoved::File));
+        };
+        self.received += got as u64;
+        if let State::Length(left) = &mut self.state {
+            *left -= got as u64;
+            if *left == 0 {
+                self.finish();
+            }
+        }
+        (got as u64, Ok(if fits { Moved::Some } else { Moved::Never }))
     }
 
     /// The whole body; room for one more byte is left behind it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::fail::Fail;
 use super::head::{Scanner, parse};
 use super::proxy::Absolute;
-use super::socket::Written;
+use super::socket::{Socket, Written};
 use super::stream::Stream;
 use super::target::Target;
 use super::terms::{Patience, Terms};
@@ -96,6 +96,14 @@ impl Connection {
     /// For an https origin? TLS to a proxy does not count.
     pub fn is_tls(&self) -> bool {
         self.target.tls
+    }
+
+    /// Its socket, where what comes from it is what the server has sent.
+    pub fn plain(&mut self) -> Option<&mut Socket> {
+        match &mut self.stream {
+            Stream::Tcp(socket) => Some(socket),
+            Stream::Tls(_) => None,
+        }
     }
 
     pub fn peer(&self) -> SocketAddr {

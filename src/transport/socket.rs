@@ -1,7 +1,7 @@
 //! A TCP socket under a call's limits: it never waits longer, and a cancel wakes it.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -89,13 +89,23 @@ impl Socket {
 
     /// Waits for the first bytes and takes them. `Ok(0)`: the peer closed in good order.
     pub fn recv(&mut self, terms: &Terms, patience: Patience, buf: &mut [u8]) -> Result<usize, Fail> {
+        self.wait_for(terms, patience, |fd| recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n))
+    }
+
+    /// The same for any system call that takes bytes and keeps the socket's receive timeout.
+    pub fn wait_for(
+        &mut self,
+        terms: &Terms,
+        patience: Patience,
+        mut take: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> Result<usize, Fail> {
         loop {
             if let Some(left) = terms.left(patience)? {
                 self.set_kernel_timeout(left)?;
             } else if let Some(tick) = TICK {
                 self.set_kernel_timeout(tick)?;
             }
-            let got = recv(&self.fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n);
+            let got = take(self.fd.as_fd());
             // A cancelled socket reads like a closed one: the flag decides, end of file included.
             terms.check_cancelled()?;
             match got {

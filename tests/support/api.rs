@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::result_large_err)]
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub const OK: i32 = 0;
 pub const END: i32 = 1;
+pub const STOPPED: i32 = 2;
 pub const IDLE: i32 = 3;
 pub const NULL_ARGUMENT: i32 = 100;
 pub const INVALID_ARGUMENT: i32 = 101;
@@ -43,7 +45,9 @@ pub const CANCELLED: i32 = 400;
 pub const DECODE: i32 = 500;
 pub const SCHEMA: i32 = 501;
 pub const TRUNCATED: i32 = 503;
+pub const CHECKSUM: i32 = 504;
 pub const RANGE: i32 = 505;
+pub const FILE: i32 = 600;
 pub const PANIC: i32 = 900;
 pub const INTERNAL: i32 = 901;
 
@@ -124,6 +128,18 @@ mod c {
             endpoint: *const c_char,
             params: *const c_char,
             options: *const c_char,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_download(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            destination_path: *const c_char,
+            params_json: *const c_char,
+            options_json: *const c_char,
+            on_progress: Option<unsafe extern "C" fn(*const Handle, *mut c_void) -> i32>,
+            user_data: *mut c_void,
+            cancel: *const Handle,
             out: *mut *mut Handle,
             error: *mut *mut Handle,
         ) -> i32;
@@ -537,6 +553,52 @@ impl Api {
         .map(Stream)
     }
 
+    /// Downloads without a progress callback.
+    pub fn download(&self, endpoint: &str, path: &Path, options: &str) -> Result<Downloaded, Fault> {
+        self.download_until(endpoint, path, options, None, None)
+    }
+
+    /// Downloads; `on_progress` stops it by what it returns.
+    pub fn download_until(
+        &self,
+        endpoint: &str,
+        path: &Path,
+        options: &str,
+        on_progress: Option<&mut dyn FnMut(&Progress) -> i32>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Downloaded, Fault> {
+        unsafe extern "C" fn tell(handle: *const c_void, user_data: *mut c_void) -> i32 {
+            // SAFETY: the handle is alive in the callback, and so is what the caller's frame holds.
+            unsafe { (*user_data.cast::<&mut dyn FnMut(&Progress) -> i32>())(&progress(handle)) }
+        }
+        let (endpoint, options) = (c_text(endpoint), c_text(options));
+        let path = c_text(path.to_str().unwrap());
+        let (mut out, mut error) = (std::ptr::without_provenance_mut(8), std::ptr::without_provenance_mut(8));
+        let mut on_progress = on_progress;
+        let wanted = on_progress.is_some();
+        let user_data = on_progress.as_mut().map_or(null_mut(), |f| std::ptr::from_mut(f).cast());
+        // SAFETY: as in `fetch_until`; the callback's data lives through the call.
+        let status = unsafe {
+            let (endpoint, path, options) = (endpoint.as_ptr(), path.as_ptr(), options.as_ptr());
+            let callback = wanted.then_some(tell as unsafe extern "C" fn(*const c_void, *mut c_void) -> i32);
+            let (params, cancel) = (null(), token(cancel));
+            c::apl_download(
+                self.0, endpoint, path, params, options, callback, user_data, cancel, &mut out, &mut error,
+            )
+        };
+        if status >= 100 {
+            assert!(out.is_null(), "status {status} with a result");
+            let fault = fault(error);
+            assert_eq!(fault.status, status, "the error's own status");
+            return Err(fault);
+        }
+        assert!(error.is_null() && matches!(status, OK | STOPPED), "status {status}");
+        let summary = answer(out);
+        // SAFETY: freed once.
+        unsafe { c::apl_response_free(out) };
+        Ok(Downloaded { stopped: status == STOPPED, summary })
+    }
+
     /// What would be asked; without an endpoint, the configuration.
     pub fn explain<'a>(
         &self,
@@ -562,6 +624,13 @@ impl Api {
         // SAFETY: as in `fetch_until`.
         response(|out, error| unsafe { c::apl_check_health(self.0, token(cancel), out, error) })
     }
+}
+
+/// What came of a download.
+#[derive(Debug)]
+pub struct Downloaded {
+    pub stopped: bool,
+    pub summary: Answer,
 }
 
 /// A stream.

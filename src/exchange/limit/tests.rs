@@ -305,7 +305,7 @@ fn a_rate_that_is_too_high_is_halved_once_an_episode_and_recovers_in_steps() {
     world.pace.admit(world.now);
     world.answered(late, &well());
     world.answered(ticket, &well());
-    let mut next = |world: &mut World| {
+    let next = |world: &mut World| {
         world.now += HOUR;
         let (ticket, wait) = step(world);
         world.answered(ticket, &well());

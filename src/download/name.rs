@@ -1,0 +1,223 @@
+//! Names of files: the one that a server gives, made safe, and those that stand beside the target. Pure.
+
+use percent_encoding::percent_decode_str;
+
+use crate::response::Head;
+
+/// The longest name that is taken from a server, bytes: a suffix still has to fit behind it.
+const LONGEST: usize = 200;
+
+/// What a file is called that nobody has named.
+const NAMELESS: &str = "download";
+
+/// The name of the part beside a target. One that would be too long for a file system is cut and told apart by a
+/// hash of the whole.
+pub fn part(target: &str) -> String {
+    if target.len() <= LONGEST {
+        return format!("{target}.part");
+    }
+    let mut cut = LONGEST;
+    while !target.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}~{:08x}.part", &target[..cut], crc32fast::hash(target.as_bytes()))
+}
+
+/// The name that the server gives in Content-Disposition (RFC 6266), else the last segment of the URL's path, made
+/// safe.
+pub fn of_server(head: &Head, url: &str) -> String {
+    let given = head.get("content-disposition").map(String::from_utf8_lossy).and_then(|v| disposition(&v));
+    let safe = given.as_deref().and_then(safe);
+    safe.or_else(|| self::safe(&last_segment(url))).unwrap_or_else(|| NAMELESS.to_owned())
+}
+
+fn last_segment(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, p)| p));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    percent_decode_str(last).decode_utf8_lossy().into_owned()
+}
+
+/// `filename*` (RFC 8187) stands over `filename`.
+fn disposition(value: &str) -> Option<String> {
+    let mut plain = None;
+    for (name, value) in parameters(value) {
+        if name.eq_ignore_ascii_case("filename*") {
+            if let Some(name) = extended(&value) {
+                return Some(name);
+            }
+        } else if name.eq_ignore_ascii_case("filename") && plain.is_none() {
+            plain = Some(value);
+        }
+    }
+    plain
+}
+
+/// The parameters behind the first `;`: tokens, or quoted strings with their escapes taken off.
+fn parameters(value: &str) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
+    let Some((_, mut rest)) = value.split_once(';') else { return found };
+    while let Some((name, behind)) = rest.split_once('=') {
+        let name = name.trim_matches([' ', '\t', ';']);
+        let behind = behind.trim_start_matches([' ', '\t']);
+        let mut text = String::new();
+        match behind.strip_prefix('"') {
+            Some(quoted) => {
+                let mut characters = quoted.char_indices();
+                let mut end = quoted.len();
+                while let Some((at, c)) = characters.next() {
+                    match c {
+                        '"' => {
+                            end = at + 1;
+                            break;
+                        }
+                        '\\' => text.extend(characters.next().map(|(_, c)| c)),
+                        c => text.push(c),
+                    }
+                }
+                rest = &quoted[end..];
+            }
+            None => {
+                let (token, behind) = behind.split_once(';').unwrap_or((behind, ""));
+                text.push_str(token.trim_end());
+                rest = behind;
+            }
+        }
+        found.push((name, text));
+    }
+    found
+}
+
+/// `UTF-8'language'percent-encoded` (RFC 8187 3.2).
+fn extended(value: &str) -> Option<String> {
+    let mut parts = value.splitn(3, '\'');
+    let (charset, _, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    match charset.to_ascii_lowercase().as_str() {
+        "utf-8" => String::from_utf8(bytes).ok(),
+        "iso-8859-1" => Some(bytes.into_iter().map(char::from).collect()),
+        _ => None,
+    }
+}
+
+/// Is it a name that a server may give?
+pub fn is_safe(name: &str) -> bool {
+    safe(name).as_deref() == Some(name)
+}
+
+/// A name that is one on every system, stays in its folder and is not hidden. None: nothing is left of it.
+fn safe(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut clean: String = last
+        .chars()
+        .map(|c| match c {
+            '<' | '>' | ':' | '"' | '|' | '?' | '*' | '%' => '_',
+            // Also those that turn the reading direction, to hide what a name ends with.
+            c if c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) => '_',
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '_',
+            c => c,
+        })
+        .collect();
+    clean = clean.trim_matches(|c: char| c.is_whitespace() || c == '.').to_owned();
+    while clean.len() > LONGEST {
+        // The end tells what kind of file it is.
+        let stem = clean.rfind('.').filter(|dot| clean.len() - dot <= 16).unwrap_or(clean.len());
+        let before = clean[..stem].char_indices().next_back().map_or(0, |(at, _)| at);
+        clean.replace_range(before..stem, "");
+    }
+    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |name: &str| {
+        let mut number = stem.strip_prefix(name).unwrap_or_default().chars();
+        number.next().is_some_and(|n| "123456789¹²³".contains(n)) && number.next().is_none()
+    };
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+        || numbered("COM")
+        || numbered("LPT")
+    {
+        clean.insert(0, '_');
+    }
+    // Names of ours beside a target are not for servers to choose.
+    let lower = clean.to_ascii_lowercase();
+    if lower.ends_with(".part") || lower.ends_with(".part.state") {
+        clean.push('_');
+    }
+    (!clean.is_empty()).then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(disposition: &str) -> String {
+        let head = crate::response::head(200, &[("Content-Disposition", disposition)]);
+        of_server(&head, "http://h/a/b%20c.bin?x=/y")
+    }
+
+    #[test]
+    fn the_name_in_content_disposition_is_read_in_all_its_forms() {
+        for (value, name) in [
+            ("attachment; filename=plain.txt", "plain.txt"),
+            ("attachment; filename=\"with space; and \\\"quotes\\\".txt\"", "with space; and _quotes_.txt"),
+            ("attachment;filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt", "naïve €.txt"),
+            ("attachment; filename=\"old.txt\"; filename*=utf-8'en'new.txt", "new.txt"),
+            ("attachment; filename*=utf-8'en'new.txt; filename=\"old.txt\"", "new.txt"),
+            ("attachment; filename*=ISO-8859-1''%A3.txt", "£.txt"),
+            ("attachment; filename*=x-unknown''%A3.txt; filename=old.txt", "old.txt"),
+            ("attachment; filename*=utf-8''%ff; filename=old.txt", "old.txt"),
+            ("INLINE; FILENAME = \"a.txt\" ; size=3", "a.txt"),
+            ("attachment; filename=\"open", "open"),
+            ("attachment", "b c.bin"),
+            ("attachment; filename=\"\"", "b c.bin"),
+            ("", "b c.bin"),
+        ] {
+            assert_eq!(named(value), name, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_servers_name_stays_in_its_folder_and_is_a_name_everywhere() {
+        for (name, safe) in [
+            ("../../x", "x"),
+            ("/etc/passwd", "passwd"),
+            ("C:\\\\windows\\\\x.dll", "x.dll"),
+            ("..", "b c.bin"),
+            (".", "b c.bin"),
+            (".bashrc", "bashrc"),
+            ("CON", "_CON"),
+            ("con.txt", "_con.txt"),
+            ("COM1", "_COM1"),
+            ("COM10", "COM10"),
+            ("lpt².txt", "_lpt².txt"),
+            ("x%2f..%2fy", "x_2f.._2fy"),
+            ("a\u{7f}b\tc", "a_b_c"),
+            ("photo\u{202e}gpj.exe", "photo_gpj.exe"),
+            ("end. . ", "end"),
+            ("a:b*c?", "a_b_c_"),
+            ("x.part", "x.part_"),
+            ("   ", "b c.bin"),
+        ] {
+            assert_eq!(named(&format!("attachment; filename=\"{name}\"")), safe, "{name}");
+        }
+        // What is a slash only once it is decoded is one.
+        assert_eq!(named("attachment; filename*=utf-8''a%2f..%2fb"), "b");
+        assert_eq!(named("attachment; filename*=utf-8''a%00b"), "a_b");
+        let long = named(&format!("attachment; filename=\"{}é.tar.gz\"", "x".repeat(5000)));
+        assert!(long.len() <= LONGEST && long.ends_with("x.gz"), "{long}");
+        let long = named(&format!("attachment; filename=\"{}\"", "é".repeat(2500)));
+        assert!(long.len() <= LONGEST && long.starts_with('é'), "{long}");
+    }
+
+    #[test]
+    fn a_url_without_a_name_gives_none() {
+        assert_eq!(of_server(&Head::default(), "http://h"), NAMELESS);
+        assert_eq!(of_server(&Head::default(), "http://h/"), NAMELESS);
+        assert_eq!(of_server(&Head::default(), "http://h/a/..%2f..%2fx"), "x");
+    }
+
+    #[test]
+    fn a_part_stands_beside_its_target_whatever_that_is_called() {
+        assert_eq!(part("x.iso"), "x.iso.part");
+        let (a, b) = (part(&format!("{}a", "é".repeat(127))), part(&format!("{}b", "é".repeat(127))));
+        assert!(a != b && a.len() <= 240 && a.ends_with(".part"), "{a}");
+    }
+}

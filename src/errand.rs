@@ -1,0 +1,200 @@
+//! Threads inside one call. They move bytes; what belongs to the caller's thread (the callbacks that the host keeps,
+//! and its log sink) they have done there, and wait for it.
+#![allow(unsafe_code)]
+// Why: what is to be done there borrows from the stack of the thread that waits. Scoped threads lend the same way, but
+// only to threads that they start.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+thread_local! {
+    /// Where this thread has errands done; None: it is a caller's thread.
+    static DESK: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
+}
+
+type Work<'a> = dyn FnMut() + Send + 'a;
+
+/// Where the threads of one call leave what is to be done for them.
+#[derive(Default)]
+struct Desk {
+    orders: Mutex<Orders>,
+    changed: Condvar,
+    /// An errand is done.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Orders {
+    waiting: VecDeque<(u64, &'static mut Work<'static>)>,
+    taken: u64,
+    /// Those that are done and not yet seen by who waits for them.
+    finished: Vec<u64>,
+    /// The thread that was employed has left.
+    over: bool,
+}
+
+/// Has something done by the caller's thread, and waits for it. On that thread itself it is just done.
+pub fn at_caller<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let Some(desk) = desk() else { return work() };
+    let (mut work, mut outcome) = (Some(work), None);
+    desk.lend(&mut || outcome = work.take().map(|work| catch_unwind(AssertUnwindSafe(work))));
+    match outcome {
+        Some(Ok(value)) => value,
+        Some(Err(panic)) => resume_unwind(panic),
+        // It is always run before `lend` returns.
+        None => resume_unwind(Box::new("an errand was not run") as Box<dyn Any + Send>),
+    }
+}
+
+fn desk() -> Option<Arc<Desk>> {
+    // A thread that is ending has no callers any more.
+    DESK.try_with(|desk| desk.borrow().clone()).ok().flatten()
+}
+
+/// Does `work` on a thread of its own, while this one does its errands, and `tick` again and again: when `tick` says.
+pub fn employ<T: Send>(work: impl FnOnce() -> T + Send, mut tick: impl FnMut() -> Instant) -> io::Result<T> {
+    let desk = Arc::new(Desk::default());
+    thread::scope(|scope| {
+        let own = desk.clone();
+        let thread = thread::Builder::new().name("apl-call".into()).spawn_scoped(scope, move || {
+            let _leave = Leave(&own);
+            own.sit(work)
+        })?;
+        desk.serve(&mut tick);
+        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// For a further thread of the call: its errands go where this thread's go.
+pub fn alike<T>(work: impl FnOnce() -> T + Send) -> impl FnOnce() -> T + Send {
+    let desk = desk();
+    move || match desk {
+        Some(desk) => desk.sit(work),
+        None => work(),
+    }
+}
+
+/// Tells the caller's thread that nobody is left.
+struct Leave<'d>(&'d Desk);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.orders.lock().over = true;
+        self.0.changed.notify_one();
+    }
+}
+
+impl Desk {
+    fn sit<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        DESK.with(|desk| *desk.borrow_mut() = Some(self.clone()));
+        work()
+    }
+
+    /// Leaves an errand, and waits until it is done.
+    fn lend(&self, work: &mut Work<'_>) {
+        // SAFETY: the reference is used by `serve` alone, and no more once the errand is finished; until then this
+        // function does not return. Between the threads it is handed over under a lock.
+        let work = unsafe { std::mem::transmute::<&mut Work<'_>, &'static mut Work<'static>>(work) };
+        let mut orders = self.orders.lock();
+        orders.taken += 1;
+        let number = orders.taken;
+        orders.waiting.push_back((number, work));
+        self.changed.notify_one();
+        loop {
+            self.done.wait(&mut orders);
+            if let Some(at) = orders.finished.iter().position(|n| *n == number) {
+                orders.finished.swap_remove(at);
+                return;
+            }
+        }
+    }
+
+    fn serve(&self, tick: &mut impl FnMut() -> Instant) {
+        let mut next = tick();
+        loop {
+            let mut orders = self.orders.lock();
+            while orders.waiting.is_empty() && !orders.over && Instant::now() < next {
+                self.changed.wait_until(&mut orders, next);
+            }
+            if let Some((number, work)) = orders.waiting.pop_front() {
+                drop(orders);
+                // It catches what unwinds in it.
+                work();
+                self.orders.lock().finished.push(number);
+                self.done.notify_all();
+            } else if orders.over {
+                return;
+            } else {
+                drop(orders);
+                next = tick();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(1)
+    }
+
+    #[test]
+    fn errands_of_all_threads_of_a_call_are_done_by_its_callers_thread() {
+        let caller = thread::current().id();
+        let mut text = String::from("a");
+        let work = || {
+            assert_ne!(thread::current().id(), caller);
+            at_caller(|| {
+                assert_eq!(thread::current().id(), caller);
+                text.push('b');
+            });
+            thread::scope(|scope| {
+                let others: Vec<_> = (0..4)
+                    .map(|n| scope.spawn(alike(move || at_caller(move || (n, thread::current().id())))))
+                    .collect();
+                others.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()
+            })
+        };
+        let done = employ(work, soon).unwrap();
+        assert_eq!(done, (0..4).map(|n| (n, caller)).collect::<Vec<_>>());
+        assert_eq!(text, "ab");
+        assert_eq!(at_caller(|| thread::current().id()), caller);
+    }
+
+    #[test]
+    fn the_callers_thread_ticks_while_it_waits() {
+        let ticks = AtomicU64::new(0);
+        let tick = || {
+            ticks.fetch_add(1, SeqCst);
+            soon()
+        };
+        let work = || {
+            while ticks.load(SeqCst) < 5 {
+                thread::yield_now();
+            }
+        };
+        employ(work, tick).unwrap();
+    }
+
+    #[test]
+    fn what_unwinds_in_an_errand_unwinds_where_it_came_from() {
+        let work = || catch_unwind(|| at_caller(|| resume_unwind(Box::new("loud")))).is_err();
+        assert!(employ(work, soon).unwrap());
+        let unwound = catch_unwind(|| employ(|| resume_unwind(Box::new("loud")), soon));
+        assert!(unwound.is_err());
+    }
+}
