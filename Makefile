@@ -28,6 +28,7 @@ DEMO := examples/demo-server/target/debug
 CC := gcc
 C_STRICT := -std=c99 -D_XOPEN_SOURCE=700 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror -Iinclude
 C_TESTS := basic cancel_signal
+EXAMPLES := quickstart download
 # Needs a server of its own; keepalive is for tests/syscalls.sh.
 C_PROGRAMS := $(C_TESTS) tls keepalive
 VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
@@ -84,7 +85,7 @@ lib-asan: need-test
 servers: need-demo
 	@cargo build --locked --manifest-path examples/demo-server/Cargo.toml
 
-target/c/quickstart: examples/c/quickstart.c include/apl.h | lib
+$(EXAMPLES:%=target/c/%): target/c/%: examples/c/%.c include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
@@ -92,7 +93,7 @@ target/c/%: tests/c/%.c tests/c/harness.h include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
-target/c/asan/quickstart: examples/c/quickstart.c include/apl.h | lib-asan
+$(EXAMPLES:%=target/c/asan/%): target/c/asan/%: examples/c/%.c include/apl.h | lib-asan
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
 
@@ -109,7 +110,7 @@ demo: need-demo lib servers target/c/quickstart
 # --- test ---------------------------------------------------------------------------------------------------
 
 # In this order, so that what is quick to fail fails quickly; each step also by its own name.
-TESTS := test-format test-lint test-rust test-abi test-c test-syscalls test-valgrind test-asan test-loom test-go
+TESTS := test-format test-lint test-rust test-abi test-c test-syscalls test-torture test-valgrind test-asan test-loom test-go
 .PHONY: $(TESTS)
 test: need-test
 	@started=$$SECONDS; \
@@ -134,17 +135,22 @@ test-abi: lib
 	$(call say,the C ABI: headers and signatures and symbols)
 	@tests/abi/check.sh
 
-test-c: servers $(C_PROGRAMS:%=target/c/%) target/c/quickstart
+test-c: servers $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/c/%)
 	$(call say,C tests)
 	@for t in $(C_TESTS); do $(with_hostile) target/c/$$t; done
 	@$(with_tls) target/c/tls
 	@$(with_demo) target/c/quickstart examples/connector.yaml
+	@$(with_demo) tests/download_example
 
 test-syscalls: servers target/c/keepalive
 	$(call say,system calls of a GET)
 	@$(with_hostile) tests/syscalls.sh
 
-test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) target/c/quickstart
+test-torture: servers target/c/download
+	$(call say,downloads whose system calls fail one by one)
+	@$(with_demo) tests/torture
+
+test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/c/%)
 	$(call say,C tests under valgrind)
 	@# Without optimization: in the optimized apl_stream_open it sees a branch on bytes that were never written, here none.
 	@LD_LIBRARY_PATH=target/debug $(with_hostile) $(VALGRIND) target/c/basic

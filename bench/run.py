@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Benchmarks: the library and libcurl, both called from C, in turn, on one machine.
 
-    bench/run.py [--rounds N] [--lib FOLDER] [WORK…]      WORK: get-200 get-10k https-get-10k start idle size
+    bench/run.py [--rounds N] [--lib FOLDER] [WORK…]      WORK: get-200 get-10k https-get-10k
+                                                            download-http download-https start idle size
 
 Prints the median, least and greatest of each round's ratio to libcurl (less is better), and writes them to
 target/bench/results.json. The client and the server of a GET share one core: across cores the wake-ups are
-most of the time. Needs gcc, nginx, openssl, taskset and libcurl's headers.
+most of the time. A download has a core for each, and its file lies in memory. Needs gcc, nginx, openssl, taskset and libcurl's headers.
 """
 import argparse
 import json
@@ -21,6 +22,10 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "bench"
 CORE = "0"
+OTHER_CORE = "1"
+# Files of this size, in memory: the disk is nobody's merit.
+DOWNLOAD = 1 << 30
+MEMORY = pathlib.Path("/dev/shm")
 
 
 def free_port():
@@ -46,7 +51,10 @@ def documents(folder):
 
 
 class Server:
-    """nginx with a certificate of its own, on free ports, pinned to the core of the clients."""
+    """nginx with a certificate of its own, on free ports, pinned to the core of the clients or the other one."""
+
+    def __init__(self, core):
+        self.core = core
 
     def __enter__(self):
         documents(OUT / "www")
@@ -57,9 +65,10 @@ class Server:
             check=True, stderr=subprocess.DEVNULL)
         self.http, self.https = free_port(), free_port()
         text = (ROOT / "bench" / "nginx.conf").read_text()
-        text = text.replace("HTTPS", str(self.https)).replace("HTTP", str(self.http)).replace("FOLDER", str(OUT))
-        (OUT / "nginx.conf").write_text(text)
-        self.process = subprocess.Popen(["taskset", "-c", CORE, "nginx", "-e", "stderr", "-c", OUT / "nginx.conf"])
+        text = text.replace("HTTPS", str(self.https)).replace("HTTP", str(self.http)).replace("FOLDER", str(OUT)).replace("CORE", self.core)
+        configuration = OUT / f"nginx-{self.core}.conf"
+        configuration.write_text(text)
+        self.process = subprocess.Popen(["taskset", "-c", self.core, "nginx", "-e", "stderr", "-c", configuration])
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -84,7 +93,7 @@ def build(lib):
         libs = ["-ldl", "-pthread"]
         if apl and not source.stem.startswith("start"):
             libs += [f"-L{lib}", "-lapl", f"-Wl,-rpath,{lib}"]
-        if source.stem == "get_curl":
+        if source.stem in ("get_curl", "download_curl"):
             libs += ["-lcurl"]
         subprocess.run(["gcc", "-O2", "-Wall", "-Werror", f"-I{ROOT / 'include'}", source, "-o", OUT / source.stem, *libs],
                        check=True)
@@ -124,6 +133,28 @@ def gets(server, work, rounds):
     return compare(work, rounds, lambda: client("get_apl", *arguments), lambda: client("get_curl", *arguments))
 
 
+def downloads(work, rounds):
+    scheme = work.split("-")[1]
+    source = MEMORY / f"apl-bench-{os.getpid()}"
+    target = MEMORY / f"apl-bench-{os.getpid()}.out"
+    try:
+        with open(source, "wb") as file:
+            block = os.urandom(1 << 20)
+            for _ in range(DOWNLOAD >> 20):
+                file.write(block)
+        link = OUT / "www" / "large"
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)
+        with Server(OTHER_CORE) as server:
+            arguments = [server.base(scheme), "/large", target, DOWNLOAD]
+            arguments += [OUT / "cert.pem"] if scheme == "https" else []
+            return compare(work, rounds, lambda: client("download_apl", *arguments),
+                           lambda: client("download_curl", *arguments))
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
 def start(server, lib, rounds):
     base = server.base("http")
     row = compare("start", rounds, lambda: client("start_apl", lib / "libapl.so", base, "/200.json"),
@@ -153,7 +184,7 @@ def size(lib):
 
 
 def main():
-    works = ["get-200", "get-10k", "https-get-10k", "start", "idle", "size"]
+    works = ["get-200", "get-10k", "https-get-10k", "download-http", "download-https", "start", "idle", "size"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--lib", type=pathlib.Path, default=ROOT / "target" / "release")
@@ -163,9 +194,11 @@ def main():
     lib = options.lib.resolve()
     build(lib)
     results = {}
-    with Server() as server:
+    with Server(CORE) as server:
         for work in options.work or works:
-            if "get" in work:
+            if work.startswith("download"):
+                results[work] = downloads(work, options.rounds)
+            elif "get" in work:
                 results[work] = gets(server, work, options.rounds)
             elif work == "start":
                 results[work] = start(server, lib, options.rounds)

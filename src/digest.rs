@@ -10,7 +10,6 @@ use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 use crate::response::Head;
 
-static CRC32: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, _>::new(&crc::CRC_32_ISO_HDLC);
 static CRC32C: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, _>::new(&crc::CRC_32_ISCSI);
 static CRC64NVME: crc::Crc<u64, crc::Table<16>> = crc::Crc::<u64, _>::new(&crc::CRC_64_NVME);
 
@@ -137,7 +136,8 @@ fn structured(head: &Head, name: &str) -> Vec<Digest> {
 enum Hasher {
     Ring(Context),
     Md5(md5::Md5),
-    Crc32(crc::Digest<'static, u32, crc::Table<16>>),
+    Crc32(crc32fast::Hasher),
+    Crc32c(crc::Digest<'static, u32, crc::Table<16>>),
     Crc64(crc::Digest<'static, u64, crc::Table<16>>),
 }
 
@@ -148,8 +148,8 @@ impl Hasher {
             Algorithm::Sha512 => Hasher::Ring(Context::new(&SHA512)),
             Algorithm::Sha1 => Hasher::Ring(Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
             Algorithm::Md5 => Hasher::Md5(md5::Md5::new()),
-            Algorithm::Crc32 => Hasher::Crc32(CRC32.digest()),
-            Algorithm::Crc32c => Hasher::Crc32(CRC32C.digest()),
+            Algorithm::Crc32 => Hasher::Crc32(crc32fast::Hasher::new()),
+            Algorithm::Crc32c => Hasher::Crc32c(CRC32C.digest()),
             Algorithm::Crc64Nvme => Hasher::Crc64(CRC64NVME.digest()),
         }
     }
@@ -159,6 +159,7 @@ impl Hasher {
             Hasher::Ring(context) => context.update(bytes),
             Hasher::Md5(md5) => md5.update(bytes),
             Hasher::Crc32(crc) => crc.update(bytes),
+            Hasher::Crc32c(crc) => crc.update(bytes),
             Hasher::Crc64(crc) => crc.update(bytes),
         }
     }
@@ -168,6 +169,7 @@ impl Hasher {
             Hasher::Ring(context) => context.finish().as_ref().to_vec(),
             Hasher::Md5(md5) => md5.finalize().to_vec(),
             Hasher::Crc32(crc) => crc.finalize().to_be_bytes().to_vec(),
+            Hasher::Crc32c(crc) => crc.finalize().to_be_bytes().to_vec(),
             Hasher::Crc64(crc) => crc.finalize().to_be_bytes().to_vec(),
         }
     }

@@ -138,15 +138,15 @@ pub fn fetch(
                 break;
             }
         }
-        lanes.work(0, Some(opened));
+        lanes.work(0, Some((opened, end)));
     });
     let spans = lanes.spans.into_inner();
     spans.failure.map_or(Ok(spans.other), Err)
 }
 
 impl Lanes<'_, '_> {
-    /// What one thread does.
-    fn work(&self, lane: usize, mut opened: Option<Opened>) {
+    /// What one thread does, at first with an answer and the end of its body.
+    fn work(&self, lane: usize, mut opened: Option<(Opened, Option<u64>)>) {
         let mut pipe = Pipe::new();
         loop {
             let gap = match &opened {
@@ -156,11 +156,11 @@ impl Lanes<'_, '_> {
             let Some(gap) = gap else { return };
             let (answer, from) = match opened.take() {
                 // The first answer may begin before what is missing.
-                Some(opened) => (Some(opened), self.download.first_missing().max(gap.from)),
+                Some(answer) => (Some(answer), self.download.first_missing().max(gap.from)),
                 None => (self.ask(lane, gap), gap.from),
             };
-            let Some(mut answer) = answer else { return };
-            let outcome = self.receive(lane, &mut answer, &mut pipe, from);
+            let Some((mut answer, body_end)) = answer else { return };
+            let outcome = self.receive(lane, &mut answer, body_end, &mut pipe, from);
             self.spans.lock().leave(lane);
             match outcome {
                 Ok(()) => {}
@@ -186,8 +186,9 @@ impl Lanes<'_, '_> {
         self.halt.cancel();
     }
 
-    /// Asks for a range. None: it is not to be had in this way.
-    fn ask(&self, lane: usize, gap: Gap) -> Option<Opened> {
+    /// Asks for a range. None: it is not to be had in this way. Meanwhile others may take a part of it over: where the
+    /// body ends only the answer says.
+    fn ask(&self, lane: usize, gap: Gap) -> Option<(Opened, Option<u64>)> {
         let download = self.download;
         let ask = download.ask_for(gap);
         let outcome = download.open(&ask, &self.halt);
@@ -198,11 +199,11 @@ impl Lanes<'_, '_> {
             spans.splits = false;
         };
         match outcome {
-            Ok((opened, Came::Part { at, .. })) => {
+            Ok((opened, Came::Part { at, end, .. })) => {
                 if let Some(gap) = &mut spans.under_way[lane] {
                     gap.from = at;
                 }
-                return Some(opened);
+                return Some((opened, Some(end)));
             }
             // It has changed, or the server gives no ranges any more.
             Ok(other) => {
@@ -223,12 +224,16 @@ impl Lanes<'_, '_> {
     }
 
     /// Takes a body into the file. Bytes before `counted` were counted already.
-    fn receive(&self, lane: usize, opened: &mut Opened, pipe: &mut Pipe, counted: u64) -> Result<(), Cut> {
+    fn receive(
+        &self,
+        lane: usize,
+        opened: &mut Opened,
+        body_end: Option<u64>,
+        pipe: &mut Pipe,
+        counted: u64,
+    ) -> Result<(), Cut> {
         let download = self.download;
-        let (mut at, body_end) = match self.spans.lock().under_way[lane] {
-            Some(gap) => (gap.from, gap.to),
-            None => return Ok(()),
-        };
+        let Some(Gap { from: mut at, .. }) = self.spans.lock().under_way[lane] else { return Ok(()) };
         loop {
             let claim = self.spans.lock().claim(lane, pipe.appetite(at));
             if claim == 0 {

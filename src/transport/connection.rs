@@ -140,6 +140,7 @@ impl Connection {
             self.output = Vec::new();
         }
         self.sealed = Vec::new();
+        self.stream.trim();
         // Records that wait to be decrypted are looked at when the connection is taken again.
         !self.ended && self.start == self.end
     }

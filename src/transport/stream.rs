@@ -13,6 +13,10 @@ use super::terms::{Patience, Terms};
 
 /// One record and its overhead.
 const CIPHER_BUFFER: usize = 16 * 1024 + 512;
+/// For a reader of large blocks.
+const BULK_BUFFER: usize = 256 * 1024;
+/// Who reads so much at once is one.
+const BULK: usize = 64 * 1024;
 /// As much as rustls takes at once: over another session there is no system call to be saved, but memory.
 const NESTED_BUFFER: usize = 4 * 1024;
 
@@ -42,6 +46,13 @@ impl Stream {
         match self {
             Stream::Tcp(socket) => socket.recv(terms, patience, buf),
             Stream::Tls(tls) => tls.recv(terms, patience, buf),
+        }
+    }
+
+    /// Gives back what only a large body has needed.
+    pub fn trim(&mut self) {
+        if let Stream::Tls(tls) = self {
+            tls.trim();
         }
     }
 
@@ -140,6 +151,9 @@ impl Tls {
             if let Some(n) = self.plain(buf)? {
                 return Ok(n);
             }
+            if buf.len() >= BULK && self.cipher.len() < BULK_BUFFER && matches!(self.below, Stream::Tcp(_)) {
+                self.cipher.resize(BULK_BUFFER, 0);
+            }
             if self.fill(terms, patience)? == 0 {
                 self.feed_end()?;
             }
@@ -194,6 +208,12 @@ impl Tls {
         if self.cipher.is_empty() {
             let nested = matches!(self.below, Stream::Tls(_));
             self.cipher.resize(if nested { NESTED_BUFFER } else { CIPHER_BUFFER }, 0);
+        }
+    }
+
+    fn trim(&mut self) {
+        if self.cipher.len() > CIPHER_BUFFER && self.start == self.end {
+            self.cipher = Vec::new();
         }
     }
 
