@@ -582,9 +582,39 @@ class Request {
  */
 using RequestSigner = std::function<std::int32_t(Request&)>;
 
+/**
+ * Sees how far a transfer has come, by C's getters; on the thread inside the call. What it returns but 0 stops it, and
+ * so does what it throws, which the call throws again.
+ *
+ * @since 0.1.0
+ */
+using ProgressSink = std::function<std::int32_t(const apl_progress*)>;
+
+/**
+ * What came of a download: Ok, or Stopped by its progress sink, and the summary, JSON.
+ *
+ * @since 0.1.0
+ */
+struct Downloaded {
+  Status status;
+  Response summary;
+};
+
 namespace detail {
 
 /* What C calls: an exception that got out of here would unwind through frames that are not C++'s. */
+struct ProgressTrampoline {
+  static std::int32_t tell(const apl_progress* progress, void* user_data) noexcept {
+    try {
+      return (*static_cast<const ProgressSink*>(user_data))(progress);
+    } catch (...) {
+      Call::keep_exception();
+      return -1;
+    }
+  }
+};
+
+/* The same for a signer. */
 struct RequestTrampoline {
   static std::int32_t sign(apl_request* request, void* user_data) noexcept {
     try {
@@ -662,6 +692,19 @@ class Connector {
     call.rethrow();
     if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
     return stream;
+  }
+
+  /** Downloads to a file; on_progress may be empty. @since 0.1.0 */
+  Downloaded download(Text endpoint, Text destination_path, Text params = nullptr, Text options = nullptr,
+                      const ProgressSink& on_progress = ProgressSink(), const Cancel* cancel = nullptr) const {
+    apl_status status = APL_STATUS_OK;
+    Response summary = answer([&](apl_response** out, apl_error** error) {
+      status = apl_download(get(), endpoint.get(), destination_path.get(), params.get(), options.get(),
+                            on_progress ? &detail::ProgressTrampoline::tell : nullptr,
+                            const_cast<ProgressSink*>(&on_progress), token(cancel), out, error);
+      return status;
+    });
+    return Downloaded{static_cast<Status>(status), std::move(summary)};
   }
 
   /** Sends data, JSON; the body tells what became of it, JSON. @since 0.1.0 */

@@ -189,6 +189,30 @@ static void bodies() {
   check(!has && body.empty(), "a file does not");
 }
 
+static void downloads() {
+  const apl::Connector connector(
+      R"({"base_url": "http://127.0.0.1:9", "retry_count": 1, "endpoints": {"get": {"path": "/x"}}})");
+  const std::string path = "/tmp/apl-raii-" + std::to_string(early_abi) + "-download";
+  int told = 0;
+  const auto tell = [&](const apl_progress* progress) {
+    ++told;
+    return apl_progress_bytes_processed(progress) == 0 ? 0 : 1;
+  };
+  try {
+    connector.download("get", path, nullptr, nullptr, tell);
+    check(false, "there is no server");
+  } catch (const apl::Error& error) {
+    check(error.status() == apl::Status::Connect && told >= 2, "the sink is told first and last");
+  }
+  const apl::Downloaded stopped =
+      connector.download("get", path, nullptr, nullptr, [](const apl_progress*) { return 1; });
+  check(stopped.status == apl::Status::Stopped, "the sink stops it");
+  check(stopped.summary.text().find("\"success\":false") != std::string::npos, "with the summary so far");
+  const auto throws = [](const apl_progress*) -> std::int32_t { throw std::runtime_error("mine"); };
+  check(thrown_by([&] { connector.download("get", path, nullptr, nullptr, throws); }) == "mine",
+        "what the sink throws is thrown by the call");
+}
+
 static void cancel() {
   apl::Cancel token;
   check(!token.is_triggered(), "a new token is not triggered");
@@ -211,6 +235,7 @@ int main() {
   signatures();
   exceptions_of_signers();
   bodies();
+  downloads();
   cancel();
   logs();
   if (failures == 0) std::printf("ok\n");

@@ -433,6 +433,60 @@ static void logging(void) {
   CHECK_NUMBER(seen.dropped, 1);
 }
 
+/* Counts its calls, and sees the last; stops it where the number says so. */
+struct seen {
+  int calls, stop_at, done;
+  int64_t bytes;
+};
+
+static int32_t on_progress(const apl_progress *progress, void *user_data) {
+  struct seen *seen = user_data;
+
+  CHECK_TEXT(apl_progress_endpoint(progress), "big");
+  seen->bytes = apl_progress_bytes_processed(progress);
+  seen->done = apl_progress_done(progress);
+  return ++seen->calls == seen->stop_at;
+}
+
+/* A download to its end, one that is stopped, and one that has nowhere to go. */
+static void downloading(void) {
+  char folder[] = "/tmp/apl-basic-XXXXXX", path[64];
+  struct seen seen = {0, 0, 0, 0}, stopping = {0, 1, 0, 0};
+  apl_response *summary = NULL;
+  apl_error *error = NULL;
+  apl_status status;
+  FILE *file;
+
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(path, sizeof path, "%s/sub/big", folder);
+  status = apl_download(api, "big", path, NULL, NULL, on_progress, &seen, NULL, &summary, &error);
+  if (CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    CHECK_WITHIN((const char *)apl_response_body(summary, NULL), "\"success\":true");
+    CHECK_WITHIN((const char *)apl_response_body(summary, NULL), "\"bytes_written\":1000002,");
+    CHECK(seen.calls >= 2 && seen.done && seen.bytes == 1000002);
+    CHECK((file = fopen(path, "rb")) != NULL && fseek(file, 0, SEEK_END) == 0 && ftell(file) == 1000002);
+    if (file != NULL) fclose(file);
+  }
+  apl_response_free(summary);
+
+  status = apl_download(api, "big", path, NULL, NULL, on_progress, &stopping, NULL, &summary, &error);
+  CHECK_STATUS(status, APL_STATUS_STOPPED, error);
+  CHECK(error == NULL && stopping.calls == 1);
+  CHECK_NUMBER(apl_response_http_status(summary), 0);
+  CHECK_WITHIN((const char *)apl_response_body(summary, NULL), "\"success\":false");
+  apl_response_free(summary);
+
+  status = apl_download(api, "big", folder, NULL, NULL, NULL, NULL, NULL, &summary, &error);
+  CHECK_STATUS(status, APL_STATUS_FILE, error);
+  CHECK(summary == NULL);
+  CHECK_WITHIN(apl_error_message(error), folder);
+  apl_error_free(error);
+
+  CHECK(remove(path) == 0);
+  *strrchr(path, '/') = '\0';
+  CHECK(remove(path) == 0 && remove(folder) == 0);
+}
+
 /* A body chunk by chunk, to its end; one that is cut; one that is closed. */
 static void streaming(void) {
   apl_stream *stream = NULL;
@@ -551,6 +605,7 @@ int main(void) {
     ownership();
     cancelled();
     streaming();
+    downloading();
     signing();
     logging();
   }
