@@ -149,6 +149,7 @@ test-syscalls: servers target/c/keepalive
 test-torture: servers target/c/download
 	$(call say,downloads whose system calls fail one by one)
 	@$(with_demo) tests/torture
+	@tests/download_memory 32 256
 
 test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/c/%)
 	$(call say,C tests under valgrind)
@@ -202,6 +203,8 @@ nightly: test
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
 	$(call say,an upload of a GiB in flat memory)
 	@APL_TEST_UPLOAD_MIB=1024 cargo test --locked --features test-hooks --test uploads an_upload_takes_no_memory
+	$(call say,downloads of a GiB in flat memory)
+	@tests/download_memory
 	$(call say,Go with the race detector)
 	@cd tests/go && ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -race -count=5 ./...
 	$(call say,licences and sources of what we depend on)

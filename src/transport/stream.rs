@@ -14,9 +14,9 @@ use super::terms::{Patience, Terms};
 /// One record and its overhead.
 const CIPHER_BUFFER: usize = 16 * 1024 + 512;
 /// For a reader of large blocks.
-const BULK_BUFFER: usize = 256 * 1024;
+const BULK_BUFFER: usize = 64 * 1024;
 /// Who reads so much at once is one.
-const BULK: usize = 64 * 1024;
+const BULK: usize = 32 * 1024;
 /// As much as rustls takes at once: over another session there is no system call to be saved, but memory.
 const NESTED_BUFFER: usize = 4 * 1024;
 
