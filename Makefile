@@ -2,6 +2,7 @@
 # make test            everything that a change must pass; minutes
 # make test-reference  the library against apilinker, field by field: docs/differences.md
 # make test-servers    the library with httpbin, nginx, squid and a SOCKS proxy
+# make test-fuzz       the readers of what comes from outside, at random, against simple models
 # make nightly         what takes longer
 # make bench           the library against libcurl, both called from C
 # make headers         generates the committed headers again, after a change in src/ffi
@@ -46,7 +47,7 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-reference need-servers need-bench
+.PHONY: need-demo need-test need-reference need-servers need-fuzz need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
@@ -55,6 +56,9 @@ need-reference: need-demo
 	@.ci/need python3
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd
+
+need-fuzz: need-demo
+	@.ci/need g++ cargo-fuzz
 
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3
@@ -195,12 +199,24 @@ test-servers: need-servers
 	$(call say,httpbin and nginx and squid and microsocks)
 	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
+# --- at random ----------------------------------------------------------------------------------------------
+
+FUZZ_SECONDS := 10
+FUZZ_TARGETS := $(patsubst tests/fuzz/targets/%.rs,%,$(wildcard tests/fuzz/targets/*.rs))
+.PHONY: test-fuzz
+test-fuzz: need-fuzz
+	$(call say,fuzzing: each target for $(FUZZ_SECONDS) s)
+	@cd tests/fuzz && for t in $(FUZZ_TARGETS); do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . $$t -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1; \
+	done
+
 # --- the rest -----------------------------------------------------------------------------------------------
 
 nightly: test
 	$(call say,the tests again and again: what depends on timing shows itself)
 	@for i in {1..20}; do cargo test --locked --quiet --features test-hooks; done
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
+	@$(MAKE) --no-print-directory test-fuzz FUZZ_SECONDS=300
 	$(call say,an upload of a GiB in flat memory)
 	@APL_TEST_UPLOAD_MIB=1024 cargo test --locked --features test-hooks --test uploads an_upload_takes_no_memory
 	$(call say,downloads of a GiB in flat memory)

@@ -31,6 +31,8 @@ pub mod error;
 pub mod exchange;
 pub mod explain;
 pub mod ffi;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod health;
 mod hooks;
 pub mod log;

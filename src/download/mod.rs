@@ -10,6 +10,8 @@
 mod answer;
 mod fetch;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod lanes;
 mod name;
 mod part;

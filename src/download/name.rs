@@ -118,33 +118,49 @@ fn safe(name: &str) -> Option<String> {
             c => c,
         })
         .collect();
-    clean = clean.trim_matches(|c: char| c.is_whitespace() || c == '.').to_owned();
-    while clean.len() > LONGEST {
-        // The end tells what kind of file it is.
-        let stem = clean.rfind('.').filter(|dot| clean.len() - dot <= 16).unwrap_or(clean.len());
-        let before = clean[..stem].char_indices().next_back().map_or(0, |(at, _)| at);
-        clean.replace_range(before..stem, "");
+    // What is cut off may uncover what has to be changed.
+    loop {
+        let better = improved(&clean);
+        if better == clean {
+            return (!clean.is_empty()).then_some(clean);
+        }
+        clean = better;
     }
-    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+}
+
+fn improved(name: &str) -> String {
+    let mut name = name.trim_matches(|c: char| c.is_whitespace() || c == '.').to_owned();
+    if is_device(&name) {
+        name.insert(0, '_');
+    }
+    // Names of ours beside a target are not for servers to choose.
+    let lower = name.to_ascii_lowercase();
+    if [".part", ".part.state", ".part.state~"].iter().any(|own| lower.ends_with(own)) {
+        name.push('_');
+    }
+    while name.len() > LONGEST {
+        // The end tells what kind of file it is.
+        let stem = name.rfind('.').filter(|dot| name.len() - dot <= 16).unwrap_or(name.len());
+        let before = name[..stem].char_indices().next_back().map_or(0, |(at, _)| at);
+        name.replace_range(before..stem, "");
+    }
+    name
+}
+
+/// Is it a device on Windows, whatever stands behind its first dot?
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = |name: &str| {
         let mut number = stem.strip_prefix(name).unwrap_or_default().chars();
         number.next().is_some_and(|n| "123456789¹²³".contains(n)) && number.next().is_none()
     };
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
         || numbered("COM")
         || numbered("LPT")
-    {
-        clean.insert(0, '_');
-    }
-    // Names of ours beside a target are not for servers to choose.
-    let lower = clean.to_ascii_lowercase();
-    if lower.ends_with(".part") || lower.ends_with(".part.state") {
-        clean.push('_');
-    }
-    (!clean.is_empty()).then_some(clean)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -205,6 +221,20 @@ mod tests {
         assert!(long.len() <= LONGEST && long.ends_with("x.gz"), "{long}");
         let long = named(&format!("attachment; filename=\"{}\"", "é".repeat(2500)));
         assert!(long.len() <= LONGEST && long.starts_with('é'), "{long}");
+    }
+
+    #[test]
+    fn what_is_made_safe_is_safe() {
+        let odd = |n: usize, end: &str| format!("{}{end}", "x".repeat(n));
+        for name in [
+            odd(196, ".part"),
+            odd(195, ".part.yyyyyyyyyyyyyyyyyyyyyyyyyy"),
+            odd(199, ".  yyyyyyyyyyyyyyyyyyyyyyy"),
+        ] {
+            let name = safe(&name).unwrap();
+            assert!(is_safe(&name) && name.len() <= LONGEST, "{name}");
+        }
+        assert!(!is_safe("x.part") && !is_safe("../x") && !is_safe(""));
     }
 
     #[test]

@@ -28,11 +28,15 @@ pub struct State {
     pub name: Option<String>,
 }
 
+/// What is torn is not read: the checksum tells.
+pub(super) fn sealed(json: &str) -> String {
+    format!("{MARK}{:08x}\n{json}\n", crc32fast::hash(json.as_bytes()))
+}
+
 impl State {
     /// The text of the file.
     pub fn write(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_default();
-        format!("{MARK}{:08x}\n{json}\n", crc32fast::hash(json.as_bytes()))
+        sealed(&serde_json::to_string(self).unwrap_or_default())
     }
 
     /// None: it is torn, of another version, or of something else.

@@ -13,6 +13,8 @@ mod dial;
 mod fail;
 mod fork;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod head;
 mod hook;
 mod loan;
