@@ -2,6 +2,7 @@
 # make test            everything that a change must pass; minutes
 # make test-reference  the library against apilinker, field by field: docs/differences.md
 # make test-servers    the library with httpbin, nginx, squid and a SOCKS proxy
+# make windows         apl.dll and its import library, and the C programs under wine
 # make nightly         what takes longer
 # make bench           the library against libcurl, both called from C
 # make headers         generates the committed headers again, after a change in src/ffi
@@ -46,7 +47,7 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-reference need-servers need-bench
+.PHONY: need-demo need-test need-reference need-servers need-windows need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
@@ -55,7 +56,8 @@ need-reference: need-demo
 	@.ci/need python3
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd
-
+need-windows: need-demo
+	@.ci/need mingw wine64 openssl
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3
 
@@ -194,6 +196,14 @@ target/reference/requirements.txt: tests/reference/requirements.txt
 test-servers: need-servers
 	$(call say,httpbin and nginx and squid and microsocks)
 	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
+
+# --- Windows ------------------------------------------------------------------------------------------------
+
+# All it makes is in target/windows; the library is in build/x86_64-pc-windows-gnu/release there.
+.PHONY: windows
+windows: need-windows servers
+	$(call say,apl.dll and the C programs under wine)
+	@tests/windows/run
 
 # --- the rest -----------------------------------------------------------------------------------------------
 

@@ -13,10 +13,6 @@ use super::terms::{Patience, Terms};
 use super::token::Registration;
 use super::wire::{self, RECV_NOW, Receiver, SEND_NOW};
 
-/// Elsewhere than on Linux a shut-down socket does not wake every wait, so waits are cut into pieces.
-const TICK: Option<Duration> =
-    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(100)) };
-
 #[derive(Debug)]
 pub(super) struct Socket {
     // Dropped before the socket is closed, so that a late cancel cannot meet another socket of this number.
@@ -182,7 +178,7 @@ fn unopened(peer: SocketAddr, errno: Errno) -> Fail {
 
 /// A wait that may last so long.
 fn tick(left: Option<Duration>) -> Option<Duration> {
-    left.into_iter().chain(TICK).min()
+    left.into_iter().chain(wire::TICK).min()
 }
 
 /// Polls for at most `left`; an interrupted wait is a wait that is over.

@@ -9,6 +9,11 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::fail::Fail;
 
+/// Elsewhere than on Linux a shut-down socket does not wake every wait, so waits are cut into pieces.
+pub(super) const TICK: Option<Duration> =
+    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(100)) };
+/// A poll tells of a connect that failed.
+pub(super) const FAILURES_ARE_TOLD: bool = true;
 /// A connect that goes on by itself.
 pub(super) const CONNECTING: [Errno; 2] = [Errno::INPROGRESS, Errno::INTR];
 /// The peer does not read any more.

@@ -1,5 +1,5 @@
 /* What Windows has otherwise than the systems with descriptors: names of files, files that somebody holds, handles
- * that a child inherits. Run under tests/support/with-server with HOSTILE_URL. */
+ * that a child inherits, waits for a socket. Run under tests/support/with-server with HOSTILE_URL. */
 #include <winsock2.h>
 
 #include "../c/harness.h"
@@ -20,6 +20,8 @@ static const char CONFIG[] =
     "  timeout: 10\r\n"
     "  endpoints:\r\n"
     "    numbers: {path: /numbers}\r\n"
+    "    head: {path: /hang-head}\r\n"
+    "    body: {path: /hang-body}\r\n"
     "    put: {path: /echo, method: PUT, body: raw, content_type: text/plain}\r\n"
     "    form: {path: /echo, method: POST, body: multipart}\r\n";
 
@@ -188,6 +190,99 @@ static void handles(void) {
   CHECK(sockets > 0);
 }
 
+/* The connection is kept, and used again. */
+static void kept(void) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status = apl_fetch(api, "numbers", NULL, NULL, NULL, &response, &error);
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN(apl_response_meta(response), "\"reused\":true");
+  apl_response_free(response);
+  apl_error_free(error);
+}
+
+/* It took as long as it should, and not much longer. */
+static void took(double since, double wanted) {
+  double ms = harness_ms() - since;
+  if (!CHECK(ms >= wanted && ms < wanted + 1000)) fprintf(stderr, "  (%.0f ms, not %.0f)\n", ms, wanted);
+}
+
+static void late(const char *endpoint) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  double since = harness_ms();
+  apl_status status = apl_fetch(api, endpoint, NULL, "{\"deadline\": 0.25}", NULL, &response, &error);
+
+  CHECK_STATUS(status, APL_STATUS_TIMEOUT, error);
+  took(since, 250);
+  apl_error_free(error);
+}
+
+static DWORD WINAPI close_soon(void *stream) {
+  Sleep(150);
+  apl_stream_close(stream);
+  return 0;
+}
+
+/* A stream on which nothing comes: its wait, a close by another thread, its deadline. */
+static void silent(const char *options, double wait, apl_status want) {
+  apl_stream *stream = NULL;
+  apl_error *error = NULL;
+  const uint8_t *data = NULL;
+  size_t len = 0;
+  HANDLE thread = NULL;
+  double since = harness_ms();
+  apl_status status = apl_stream_open(api, "body", NULL, options, NULL, &stream, &error);
+
+  if (!CHECK_STATUS(status, APL_STATUS_OK, error)) {
+    apl_error_free(error);
+    return;
+  }
+  if (want == APL_STATUS_CANCELLED) thread = CreateThread(NULL, 0, close_soon, stream, 0, NULL);
+  /* What came before is handed out before what became of the rest. */
+  do {
+    status = apl_stream_next(stream, &data, &len, &error);
+  } while (status == APL_STATUS_OK);
+  if (!CHECK_STATUS(status, want, error)) fprintf(stderr, "  (%s)\n", options);
+  took(since, wait);
+  if (thread != NULL) {
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+  }
+  apl_error_free(error);
+  apl_stream_free(stream);
+}
+
+static void waits(void) {
+  late("head");
+  late("body");
+  silent("{\"wait\": 0.2}", 200, APL_STATUS_IDLE);
+  silent("{\"deadline\": 0.3}", 300, APL_STATUS_TIMEOUT);
+  silent("{}", 150, APL_STATUS_CANCELLED);
+}
+
+/* A proxy out of the environment, whose names have no case here; HTTP_PROXY may be a request's header. */
+static void proxied(const char *method, apl_status want) {
+  apl_connector *made = NULL;
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_status status;
+
+  SetEnvironmentVariableA("HTTP_PROXY", "http://127.0.0.1:1");
+  SetEnvironmentVariableA("REQUEST_METHOD", method);
+  status = apl_connector_new(
+      "{\"base_url\": \"${HOSTILE_URL}\", \"proxy\": \"env\", \"retry_count\": 1, \"timeout\": 5, \"endpoints\": "
+      "{\"numbers\": {\"path\": \"/numbers\"}}}",
+      &made, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  status = apl_fetch(made, "numbers", NULL, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, want, error);
+  apl_response_free(response);
+  apl_error_free(error);
+  apl_connector_free(made);
+}
+
 int main(void) {
   wchar_t above[MAX_PATH];
 
@@ -198,8 +293,12 @@ int main(void) {
   opening();
   if (api != NULL) {
     files();
+    kept();
     handles();
+    waits();
   }
   apl_connector_free(api);
+  proxied(NULL, APL_STATUS_CONNECT);
+  proxied("GET", APL_STATUS_OK);
   return harness_end();
 }

@@ -13,6 +13,10 @@ use socket2::{Domain, Socket, Type};
 use super::fail::Fail;
 use super::socket::wait;
 
+/// A shut-down socket does not wake every wait, so waits are cut into pieces.
+pub(super) const TICK: Option<Duration> = Some(Duration::from_millis(100));
+/// Before Windows 10 2004, a poll is silent about a connect that failed.
+pub(super) const FAILURES_ARE_TOLD: bool = false;
 /// A connect that goes on by itself.
 pub(super) const CONNECTING: [Errno; 1] = [Errno::AGAIN];
 /// The peer does not read any more.
