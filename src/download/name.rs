@@ -125,15 +125,7 @@ fn safe(name: &str) -> Option<String> {
         let before = clean[..stem].char_indices().next_back().map_or(0, |(at, _)| at);
         clean.replace_range(before..stem, "");
     }
-    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |name: &str| {
-        let mut number = stem.strip_prefix(name).unwrap_or_default().chars();
-        number.next().is_some_and(|n| "123456789¹²³".contains(n)) && number.next().is_none()
-    };
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
-        || numbered("COM")
-        || numbered("LPT")
-    {
+    if is_device(&clean) {
         clean.insert(0, '_');
     }
     // Names of ours beside a target are not for servers to choose.
@@ -142,6 +134,18 @@ fn safe(name: &str) -> Option<String> {
         clean.push('_');
     }
     (!clean.is_empty()).then_some(clean)
+}
+
+/// Does Windows take it for a device, whatever stands behind a dot?
+pub fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |name: &str| {
+        let mut number = stem.strip_prefix(name).unwrap_or_default().chars();
+        number.next().is_some_and(|n| "123456789¹²³".contains(n)) && number.next().is_none()
+    };
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+        || numbered("COM")
+        || numbered("LPT")
 }
 
 #[cfg(test)]
