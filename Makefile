@@ -91,7 +91,7 @@ $(EXAMPLES:%=target/c/%): target/c/%: examples/c/%.c include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
-target/c/%: tests/c/%.c tests/c/harness.h tests/c/sockets.h include/apl.h | lib
+target/c/%: tests/c/%.c tests/c/harness.h tests/c/folders.h tests/c/sockets.h include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
@@ -99,7 +99,7 @@ $(EXAMPLES:%=target/c/asan/%): target/c/asan/%: examples/c/%.c include/apl.h | l
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
 
-target/c/asan/%: tests/c/%.c tests/c/harness.h tests/c/sockets.h include/apl.h | lib-asan
+target/c/asan/%: tests/c/%.c tests/c/harness.h tests/c/folders.h tests/c/sockets.h include/apl.h | lib-asan
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -pthread -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
 
