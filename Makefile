@@ -207,7 +207,7 @@ windows: need-windows servers
 
 # --- the rest -----------------------------------------------------------------------------------------------
 
-nightly: test
+nightly: test need-windows
 	$(call say,the tests again and again: what depends on timing shows itself)
 	@for i in {1..20}; do cargo test --locked --quiet --features test-hooks; done
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
@@ -217,6 +217,8 @@ nightly: test
 	@tests/download_memory
 	$(call say,Go with the race detector)
 	@cd tests/go && ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -race -count=5 ./...
+	$(call say,the unit tests as Windows runs them)
+	@tests/windows/cargo test --lib
 	$(call say,licences and sources of what we depend on)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	@cargo deny check licenses bans sources
