@@ -3,6 +3,7 @@
 # make test-reference  the library against apilinker, field by field: docs/differences.md
 # make test-servers    the library with httpbin, nginx, squid and a SOCKS proxy
 # make test-fuzz       the readers of what comes from outside, at random, against simple models
+# make windows         apl.dll and its import library, and the C programs under wine
 # make nightly         what takes longer
 # make bench           the library against libcurl, both called from C
 # make headers         generates the committed headers again, after a change in src/ffi
@@ -47,7 +48,7 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-reference need-servers need-fuzz need-bench
+.PHONY: need-demo need-test need-reference need-servers need-fuzz need-windows need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
@@ -56,9 +57,10 @@ need-reference: need-demo
 	@.ci/need python3
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd
-
 need-fuzz: need-demo
 	@.ci/need g++ cargo-fuzz
+need-windows: need-demo
+	@.ci/need mingw wine64 openssl
 
 need-bench: need-demo
 	@.ci/need nginx libcurl openssl taskset python3
@@ -93,7 +95,7 @@ $(EXAMPLES:%=target/c/%): target/c/%: examples/c/%.c include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
-target/c/%: tests/c/%.c tests/c/harness.h include/apl.h | lib
+target/c/%: tests/c/%.c tests/c/harness.h tests/c/folders.h tests/c/sockets.h include/apl.h | lib
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
 
@@ -101,7 +103,7 @@ $(EXAMPLES:%=target/c/asan/%): target/c/asan/%: examples/c/%.c include/apl.h | l
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
 
-target/c/asan/%: tests/c/%.c tests/c/harness.h include/apl.h | lib-asan
+target/c/asan/%: tests/c/%.c tests/c/harness.h tests/c/folders.h tests/c/sockets.h include/apl.h | lib-asan
 	@mkdir -p $(@D)
 	$(CC) $(C_STRICT) -fsanitize=address $< -o $@ -pthread -L$(ASAN) -lapl -Wl,-rpath,$(CURDIR)/$(ASAN)
 
@@ -210,9 +212,17 @@ test-fuzz: need-fuzz
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . $$t -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1; \
 	done
 
+# --- Windows ------------------------------------------------------------------------------------------------
+
+# All it makes is in target/windows; the library is in build/x86_64-pc-windows-gnu/release there.
+.PHONY: windows
+windows: need-windows servers
+	$(call say,apl.dll and the C programs under wine)
+	@tests/windows/run
+
 # --- the rest -----------------------------------------------------------------------------------------------
 
-nightly: test
+nightly: test need-windows
 	$(call say,the tests again and again: what depends on timing shows itself)
 	@for i in {1..20}; do cargo test --locked --quiet --features test-hooks; done
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
@@ -223,6 +233,8 @@ nightly: test
 	@tests/download_memory
 	$(call say,Go with the race detector)
 	@cd tests/go && ../support/with-server HOSTILE_URL ../../$(DEMO)/hostile-server go test -race -count=5 ./...
+	$(call say,the unit tests as Windows runs them)
+	@tests/windows/cargo test --lib
 	$(call say,licences and sources of what we depend on)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	@cargo deny check licenses bans sources

@@ -79,6 +79,7 @@ mod tests {
     fn dates_before_1970_are_dates_too() {
         assert_eq!(seconds("Wed, 31 Dec 1969 23:59:59 GMT"), Some(-1));
         assert_eq!(seconds("Tue, 06 Nov 1900 08:49:37 GMT"), Some(-2_182_259_423));
-        assert_eq!(seconds("Fri, 01 Jan 1600 00:00:00 GMT"), Some(-11_676_096_000));
+        // Where the time of Windows begins.
+        assert_eq!(seconds("Mon, 01 Jan 1601 00:00:00 GMT"), Some(-11_644_473_600));
     }
 }

@@ -213,6 +213,11 @@ pub fn exists() -> io::Error {
     Errno::EXIST.into()
 }
 
+/// What the system says of a file that is not there.
+pub fn gone() -> io::Error {
+    Errno::NOENT.into()
+}
+
 /// May a file be so long?
 pub fn fits(length: u64) -> io::Result<()> {
     // Beyond it, the kernel would end the process with SIGXFSZ.

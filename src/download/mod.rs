@@ -9,6 +9,7 @@
 
 mod answer;
 mod fetch;
+#[cfg_attr(windows, path = "windows/folder.rs")]
 mod folder;
 #[cfg(fuzzing)]
 pub mod fuzz;

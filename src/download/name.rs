@@ -147,8 +147,8 @@ fn improved(name: &str) -> String {
     name
 }
 
-/// Is it a device on Windows, whatever stands behind its first dot?
-fn is_device(name: &str) -> bool {
+/// Does Windows take it for a device, whatever stands behind a dot?
+pub fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = |name: &str| {
         let mut number = stem.strip_prefix(name).unwrap_or_default().chars();

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::folder::{Existing, Folder};
+use super::folder::{self, Existing, Folder};
 use super::ranges::Ranges;
 use super::state::{self, State};
 use crate::error::{Error, Kind, Result};
@@ -211,7 +211,7 @@ impl Part {
         let path = self.folder.path(target);
         let renamed = match self.folder.has(&self.name, &self.file) {
             Ok(true) => self.folder.rename(&self.name, target, replace),
-            Ok(false) => Err(rustix::io::Errno::NOENT.into()),
+            Ok(false) => Err(folder::gone()),
             Err(e) => Err(e),
         };
         renamed.map_err(|e| failed(&format!("rename {} to", self.path()), &path, &e))?;

@@ -6,8 +6,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use super::error::apl_error;
-use super::handle;
 use super::status::apl_status;
+use super::{handle, stay};
 use crate::error::{Error, Kind, Result};
 
 thread_local! {
@@ -42,6 +42,7 @@ fn silence() {
         return;
     }
     ONCE.call_once(|| {
+        stay::loaded();
         let host = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let ours = INSIDE.try_with(Cell::get).unwrap_or(false)

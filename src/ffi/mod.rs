@@ -18,6 +18,8 @@ mod request;
 mod response;
 mod sse;
 mod status;
+#[cfg_attr(windows, path = "windows/stay.rs")]
+mod stay;
 mod stream;
 mod text;
 mod version;

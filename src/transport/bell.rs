@@ -1,18 +1,19 @@
 //! A wait that is no wait for a server: for a time, for another thread, and never longer than a cancel.
 
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{recv, send};
 
 use super::fail::Fail;
 use super::socket;
 use super::token::{Registration, Token};
+use super::wire::{self, RECV_NOW, SEND_NOW};
 
 /// One thread waits for it, others ring it. A ring that comes before the wait is not lost.
 #[derive(Debug)]
@@ -38,8 +39,7 @@ impl Bell {
         let Some(token) = cancel else {
             return Ok(Bell(Wire::Local { rung: Mutex::new(false), changed: Condvar::new() }));
         };
-        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-        let (near, far) = pair.map_err(|e| Fail::System("opening a socket pair", e))?;
+        let (near, far) = wire::pair().map_err(|e| Fail::System("opening a socket pair", e))?;
         let _registration = Registration::new(token, near.as_raw_fd() as u32);
         Ok(Bell(Wire::Pair { token: token.clone(), _registration, near, far }))
     }
@@ -53,7 +53,7 @@ impl Bell {
             }
             Wire::Pair { far, .. } => {
                 // No room: it is rung already. Shut down: it is cancelled.
-                let _ = send(far, b"!", SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+                let _ = send(far, b"!", SEND_NOW);
             }
         }
     }
@@ -74,16 +74,18 @@ impl Bell {
             Wire::Pair { token, near, .. } => loop {
                 // Before every wait: a cancel that came before it is seen here, a later one ends it.
                 check(token)?;
-                match recv(near, &mut [0u8; 64][..], RecvFlags::DONTWAIT).map(|(n, _)| n) {
+                match recv(near, &mut [0u8; 64][..], RECV_NOW).map(|(n, _)| n) {
                     Err(Errno::AGAIN) => {}
                     Err(Errno::INTR) => continue,
-                    Err(e) => return Err(Fail::System("waiting for a socket", e)),
-                    Ok(0) => {
-                        // Shut down: the flag was set before.
+                    Ok(n) if n > 0 => return Ok(true),
+                    // Shut down: the flag was set before. To Windows, reading after that is an error.
+                    cut => {
                         check(token)?;
-                        return Err(Fail::Internal("a bell was cut without a cancel".into()));
+                        return Err(match cut {
+                            Err(e) => Fail::System("waiting for a socket", e),
+                            Ok(_) => Fail::Internal("a bell was cut without a cancel".into()),
+                        });
                     }
-                    Ok(_) => return Ok(true),
                 }
                 let left = until.map(|u| u.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {

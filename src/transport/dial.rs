@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::fail::Fail;
 use super::socket::{Socket, connecting, wait};
 use super::terms::{Patience, Terms};
+use super::wire;
 
 /// How long one address has a head start over the next (RFC 8305, 5: Connection Attempt Delay).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -45,12 +46,12 @@ pub(super) fn dial(terms: &Terms, patience: Patience, addresses: &[SocketAddr]) 
         };
         // A cancelled connect looks like a finished one.
         terms.check_cancelled()?;
-        for at in (0..pending.len()).rev().filter(|at| ready[*at]) {
-            let socket = pending.remove(at);
-            match socket.connect_result() {
-                Ok(()) => return connected(socket),
+        for at in (0..pending.len()).rev().filter(|at| ready[*at] || !wire::FAILURES_ARE_TOLD) {
+            match pending[at].connect_result() {
+                Ok(()) if ready[at] => return connected(pending.remove(at)),
+                Ok(()) => {}
                 Err(e) => {
-                    failure = Fail::Connect(format!("{}: {e}", socket.peer), Some(e));
+                    failure = Fail::Connect(format!("{}: {e}", pending.remove(at).peer), Some(e));
                     next_start = now;
                 }
             }

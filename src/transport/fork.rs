@@ -14,7 +14,6 @@ extern "C" fn forked() {
 /// A number that differs between a process and its forked children. No system call.
 pub(super) fn generation() -> u32 {
     WATCH.call_once(|| {
-        #[cfg(unix)]
         // SAFETY: the handler only adds to an atomic, which is async-signal-safe; it stays loaded, because the
         // library is linked with -z nodelete.
         unsafe {

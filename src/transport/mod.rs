@@ -11,6 +11,9 @@ mod chunked;
 mod connection;
 mod dial;
 mod fail;
+#[cfg_attr(windows, path = "windows/file.rs")]
+mod file;
+#[cfg_attr(windows, path = "windows/fork.rs")]
 mod fork;
 mod framing;
 #[cfg(fuzzing)]
@@ -36,6 +39,8 @@ mod tls;
 mod token;
 mod upload;
 mod wake;
+#[cfg_attr(windows, path = "windows/wire.rs")]
+mod wire;
 mod writer;
 
 use std::net::SocketAddr;

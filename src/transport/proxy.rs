@@ -90,8 +90,10 @@ impl Proxies {
                 .map_err(|m| Error::config(format!("/proxy: the environment variable {name}: {m}")))?;
             Ok(Some(Arc::new(proxy)))
         };
-        // HTTP_PROXY in capitals is what a web server makes of a request's header `Proxy:` for a CGI program.
-        let http = first(&["http_proxy", "all_proxy", "ALL_PROXY"])?;
+        // HTTP_PROXY in capitals is what a web server makes of a request's header `Proxy:` for a CGI program. To
+        // Windows it is the same variable as the other one.
+        let forged = cfg!(windows) && environment("REQUEST_METHOD").is_some();
+        let http = first(&["http_proxy", "all_proxy", "ALL_PROXY"][usize::from(forged)..])?;
         let https = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?;
         if no_proxy.is_empty() {
             let text = environment("no_proxy").or_else(|| environment("NO_PROXY")).unwrap_or_default();

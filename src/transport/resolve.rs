@@ -8,11 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::send;
 
 use super::fail::Fail;
 use super::socket::Socket;
 use super::terms::{Patience, Terms};
+use super::wire::{self, SEND_NOW};
 
 /// How long an answer is used again. Failures are not remembered.
 const KEEP: Duration = Duration::from_secs(30);
@@ -83,14 +84,13 @@ impl Resolver {
 /// Looks up on a thread of its own, so that a deadline or a cancel need not wait for it. The wait is on
 /// a socket, so that a cancel ends it like every other wait.
 fn detached(look_up: LookUp, terms: &Terms, patience: Patience, host: &str) -> Result<Found, Fail> {
-    let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    let (near, far) = pair.map_err(|e| Fail::System("opening a socket pair", e))?;
+    let (near, far) = wire::pair().map_err(|e| Fail::System("opening a socket pair", e))?;
     let result: Arc<Mutex<Option<Found>>> = Arc::default();
     let (name, filled) = (host.to_string(), result.clone());
     let spawned = thread::Builder::new().name("apl-resolve".into()).stack_size(STACK).spawn(move || {
         *filled.lock() = Some(look_up(&name));
         // Nobody may be waiting any more.
-        let _ = send(&far, b"!", SendFlags::NOSIGNAL);
+        let _ = send(&far, b"!", SEND_NOW);
     });
     if spawned.is_err() {
         // No thread to be had: better to wait here than to fail.

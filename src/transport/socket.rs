@@ -1,31 +1,24 @@
 //! A TCP socket under a call's limits: it never waits longer, and a cancel wakes it.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
-};
+use rustix::net::{AddressFamily, RecvFlags, connect, recv, send, sockopt};
 
 use super::fail::Fail;
 use super::terms::{Patience, Terms};
 use super::token::Registration;
-
-/// Elsewhere than on Linux a shut-down socket does not wake every wait, so waits are cut into pieces.
-const TICK: Option<Duration> =
-    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(100)) };
+use super::wire::{self, RECV_NOW, Receiver, SEND_NOW};
 
 #[derive(Debug)]
 pub(super) struct Socket {
     // Dropped before the socket is closed, so that a late cancel cannot meet another socket of this number.
     registration: Option<Registration>,
     fd: OwnedFd,
-    /// The kernel's receive timeout, milliseconds; 0 = none was set yet.
-    kernel_timeout: u64,
+    receiver: Receiver,
     pub peer: SocketAddr,
 }
 
@@ -44,15 +37,14 @@ impl Socket {
     /// Starts a connect that does not block. `true`: already connected.
     pub fn start(terms: &Terms, peer: SocketAddr) -> Result<(Socket, bool), Fail> {
         let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = socket_with(family, SocketType::STREAM, flags, None).map_err(|e| unopened(peer, e))?;
-        let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
+        let fd = wire::open(family).map_err(|e| unopened(peer, e))?;
+        let mut socket = Socket { registration: None, fd, receiver: Receiver::default(), peer };
         socket.attach(terms);
         // After the registration: a cancel before it is seen here, one after it wakes the socket.
         terms.check_cancelled()?;
         match connect(&socket.fd, &peer) {
             Ok(()) => Ok((socket, true)),
-            Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+            Err(e) if wire::CONNECTING.contains(&e) => Ok((socket, false)),
             Err(e) => Err(Fail::Connect(format!("{peer}: {e}"), Some(e))),
         }
     }
@@ -60,15 +52,15 @@ impl Socket {
     /// One end of a socket pair, to wait on.
     pub fn waiting(terms: &Terms, fd: OwnedFd) -> Socket {
         let peer = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut socket = Socket { registration: None, fd, kernel_timeout: 0, peer };
+        let mut socket = Socket { registration: None, fd, receiver: Receiver::default(), peer };
         socket.attach(terms);
         socket
     }
 
-    /// After the connect: blocking reads (with the kernel's timeout), and no delay for small packets.
+    /// After the connect: reads wait, and small packets do not.
     pub fn finish_connect(&self) -> Result<(), Fail> {
         let os = |e| Fail::System("setting up a socket", e);
-        rustix::io::ioctl_fionbio(&self.fd, false).map_err(os)?;
+        wire::connected(&self.fd).map_err(os)?;
         sockopt::set_tcp_nodelay(&self.fd, true).map_err(os)
     }
 
@@ -100,18 +92,12 @@ impl Socket {
         mut take: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
     ) -> Result<usize, Fail> {
         loop {
-            if let Some(left) = terms.left(patience)? {
-                self.set_kernel_timeout(left)?;
-            } else if let Some(tick) = TICK {
-                self.set_kernel_timeout(tick)?;
-            }
-            let got = take(self.fd.as_fd());
-            // A cancelled socket reads like a closed one: the flag decides, end of file included.
+            let left = tick(terms.left(patience)?);
+            let got = self.receiver.take(&self.fd, left, &mut take);
+            // A cancelled socket reads like a closed one, or like a broken one: the flag decides.
             terms.check_cancelled()?;
-            match got {
-                Ok(n) => return Ok(n),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(e) => return Err(Fail::Socket(e)),
+            if let Some(n) = got? {
+                return Ok(n);
             }
         }
     }
@@ -119,7 +105,7 @@ impl Socket {
     /// What is there now. `None`: nothing.
     pub fn recv_now(&self, buf: &mut [u8]) -> Result<Option<usize>, Errno> {
         loop {
-            match recv(&self.fd, &mut *buf, RecvFlags::DONTWAIT) {
+            match recv(&self.fd, &mut *buf, RECV_NOW) {
                 Ok((n, _)) => return Ok(Some(n)),
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR) => {}
@@ -131,18 +117,18 @@ impl Socket {
     /// Is the peer silent and the connection open?
     pub fn is_quiet(&self) -> bool {
         let mut byte = [0u8];
-        matches!(recv(&self.fd, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Err(Errno::AGAIN))
+        matches!(recv(&self.fd, &mut byte[..], RecvFlags::PEEK | RECV_NOW), Err(Errno::AGAIN))
     }
 
     /// Sends what fits now.
     pub fn send_now(&self, data: &[u8]) -> Result<Written, Fail> {
         let mut sent = 0;
         while sent < data.len() {
-            match send(&self.fd, &data[sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match send(&self.fd, &data[sent..], SEND_NOW) {
                 Ok(n) => sent += n,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Written::Full(sent)),
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Written::Refused(sent)),
+                Err(e) if wire::REFUSED.contains(&e) => return Ok(Written::Refused(sent)),
                 Err(e) => return Err(Fail::Socket(e)),
             }
         }
@@ -179,21 +165,6 @@ impl Socket {
             }
         }
     }
-
-    /// The kernel's timeout only wakes us; the clock decides. So it is left alone while it is short enough to
-    /// be in time and long enough not to spin: no system call in the steady state.
-    fn set_kernel_timeout(&mut self, left: Duration) -> Result<(), Fail> {
-        let left = (left.as_micros().div_ceil(1000) as u64).max(1);
-        let now = self.kernel_timeout;
-        if now != 0 && now <= left && (now >= 1000 || now * 4 >= left) {
-            return Ok(());
-        }
-        let timeout = 1u64 << left.ilog2().min(22);
-        sockopt::set_socket_timeout(&self.fd, Timeout::Recv, Some(Duration::from_millis(timeout)))
-            .map_err(|e| Fail::System("setting a socket's timeout", e))?;
-        self.kernel_timeout = timeout;
-        Ok(())
-    }
 }
 
 /// No socket: where the system has no such address family (a kernel without IPv6), it is only this address that
@@ -205,13 +176,14 @@ fn unopened(peer: SocketAddr, errno: Errno) -> Fail {
     }
 }
 
+/// A wait that may last so long.
+fn tick(left: Option<Duration>) -> Option<Duration> {
+    left.into_iter().chain(wire::TICK).min()
+}
+
 /// Polls for at most `left`; an interrupted wait is a wait that is over.
 pub(super) fn wait(fds: &mut [PollFd<'_>], left: Option<Duration>) -> Result<(), Fail> {
-    let left = match (left, TICK) {
-        (Some(l), Some(t)) => Some(l.min(t)),
-        (l, t) => l.or(t),
-    };
-    let left = left.map(|l| Timespec { tv_sec: l.as_secs() as _, tv_nsec: l.subsec_nanos() as _ });
+    let left = tick(left).map(|l| Timespec { tv_sec: l.as_secs() as _, tv_nsec: l.subsec_nanos() as _ });
     match poll(fds, left.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(e) => Err(Fail::System("waiting for a socket", e)),

@@ -116,6 +116,7 @@ mod form {
     pub struct Splice;
 
     impl Splice {
+        /// It is not to be had.
         pub fn new() -> Option<Splice> {
             None
         }

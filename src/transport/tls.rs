@@ -16,6 +16,7 @@ use rustls::{
 use rustls_native_certs::ErrorKind;
 
 use super::fail::Fail;
+use super::file::LACKS;
 use super::pem;
 use super::stream::{Peer, Stream, Tls};
 use crate::error::Result;
@@ -125,8 +126,7 @@ fn platform_roots() -> Result<Arc<RootCertStore>, Fail> {
 /// Is it that the system has no descriptor or no memory to spare just now?
 fn passing(error: &rustls_native_certs::Error) -> Option<Errno> {
     let ErrorKind::Io { inner, .. } = &error.kind else { return None };
-    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    Errno::from_io_error(inner).filter(|errno| lacks.contains(errno))
+    Errno::from_io_error(inner).filter(|errno| LACKS.contains(errno))
 }
 
 fn tls(error: impl std::fmt::Display) -> Fail {

@@ -3,9 +3,8 @@
 //! A body's length is known before a byte of it is sent, and exactly that many bytes leave, or the connection
 //! ends: a short body would be read on into the next request.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 
 use super::call::Call;
 use super::fail::Fail;
+use super::file::{self, read_at};
 
 /// What a request carries.
 #[derive(Clone, Copy, Debug)]
@@ -90,13 +90,7 @@ impl<'a> Source<'a> {
 }
 
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    // Without NONBLOCK, a pipe would hold the call until somebody writes to it, whatever its deadline.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let about = file.metadata()?;
-    if about.is_dir() {
-        return Err(Errno::ISDIR.into());
-    }
+    let (file, about) = file::open(path)?;
     if !about.is_file() {
         // A pipe or a device has no length that could be announced.
         return Err(Errno::INVAL.into());
@@ -151,8 +145,7 @@ impl<'a> Upload<'a> {
                     room.copy_from_slice(&bytes[from..from + room.len()]);
                     room.len()
                 }
-                // At a position: whatever was read before, by this call or another, plays no part.
-                Opened::File { file, path, length } => match file.read_at(room, self.offset) {
+                Opened::File { file, path, length } => match read_at(file, room, self.offset) {
                     Ok(0) => {
                         let at = self.offset;
                         let what = format!(

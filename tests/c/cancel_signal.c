@@ -3,18 +3,17 @@
  * of the answer, and in the body. What a cancel really takes is printed.
  *
  * Nobody sleeps to be "sure it hangs": `/arrived/KEY` answers when the request with that key is there, and the
- * listener of the handshake has the connection. A connect is what nobody can tell us of: that one is given time. */
+ * listener of the handshake has the connection. A connect is what nobody can tell us of: that one is given time.
+ *
+ * Windows has no such signals: there it is the second thread alone. */
+#include "sockets.h"
+
 #include "harness.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
+#ifndef _WIN32
 #include <sys/time.h>
-#include <unistd.h>
+#endif
 
 static const char CONFIG[] =
     "base_url: ${HOSTILE_URL}\n"
@@ -33,16 +32,10 @@ static const char CONFIG[] =
 /* The hostile server, and two addresses of our own: one where a connect hangs, one where a handshake does. */
 static apl_connector *api, *unconnected, *silent;
 /* Who accepts, and says nothing. */
-static int listener;
+static sock listener;
 /* What the handler triggers. Set before the signal can come. */
 static apl_cancel *volatile handler_cancel;
 static volatile sig_atomic_t handler_ran;
-
-static void on_signal(int number) {
-  (void)number;
-  handler_ran = 1;
-  apl_cancel_trigger(handler_cancel);
-}
 
 static void pause_ms(long ms) {
   struct timespec time = {0, ms * 1000000};
@@ -55,7 +48,53 @@ static const char *const NAMES[] = {"connect", "TLS handshake", "head", "body", 
 static const char *const ENDPOINTS[] = {"echo", "echo", "head", "body", "drip"};
 
 /* How the canceller does it. */
-enum how { BY_THREAD, BY_SIGNAL_TO_CALLER, BY_SIGNAL_TO_SELF, WAYS };
+enum how { BY_THREAD, BY_SIGNAL_TO_CALLER, BY_SIGNAL_TO_SELF };
+
+#ifdef _WIN32
+#define WAYS 1
+static void handle_signals(void) {}
+static int signal_to(pthread_t thread) { return (int)sizeof thread; }
+static void interrupted(void) {}
+#else
+#define WAYS 3
+static void on_signal(int number) {
+  (void)number;
+  handler_ran = 1;
+  apl_cancel_trigger(handler_cancel);
+}
+
+static void handle_signals(void) {
+  struct sigaction action;
+
+  memset(&action, 0, sizeof action); /* no SA_RESTART: the harder case */
+  action.sa_handler = on_signal;
+  sigaction(SIGUSR1, &action, NULL);
+}
+
+static int signal_to(pthread_t thread) { return pthread_kill(thread, SIGUSR1); }
+
+/* A timer of 1 kHz interrupts every system call there is; nobody notices. */
+static void interrupted(void) {
+  struct itimerval storm = {{0, 1000}, {0, 1000}}, calm = {{0, 0}, {0, 0}};
+  struct sigaction ignore;
+  int i;
+
+  memset(&ignore, 0, sizeof ignore);
+  ignore.sa_handler = on_signal; /* triggers NULL: nothing */
+  sigaction(SIGALRM, &ignore, NULL);
+  handler_cancel = NULL;
+  setitimer(ITIMER_REAL, &storm, NULL);
+  for (i = 0; i < 50; i++) {
+    apl_response *response = NULL;
+    apl_error *error = NULL;
+    apl_status status = apl_fetch(api, "echo", NULL, NULL, NULL, &response, &error);
+    CHECK_STATUS(status, APL_STATUS_OK, error);
+    apl_response_free(response);
+    apl_error_free(error);
+  }
+  setitimer(ITIMER_REAL, &calm, NULL);
+}
+#endif
 
 struct canceller {
   enum where where;
@@ -63,8 +102,8 @@ struct canceller {
   pthread_t caller;
   apl_cancel *cancel;
   char params[64];
-  int accepted; /* the connection of a handshake, or -1 */
-  double at;    /* when it cancelled */
+  sock accepted; /* the connection of a handshake */
+  double at;     /* when it cancelled */
 };
 
 /* Waits until the call hangs. */
@@ -79,7 +118,7 @@ static void wait_until_it_hangs(struct canceller *self) {
     break;
   case IN_HANDSHAKE:
     self->accepted = accept(listener, NULL, NULL);
-    CHECK(self->accepted >= 0);
+    CHECK(self->accepted != NO_SOCK);
     pause_ms(5);
     break;
   default:
@@ -100,10 +139,10 @@ static void *cancel_when_it_hangs(void *argument) {
     apl_cancel_trigger(self->cancel);
     break;
   case BY_SIGNAL_TO_CALLER:
-    CHECK_NUMBER(pthread_kill(self->caller, SIGUSR1), 0);
+    CHECK_NUMBER(signal_to(self->caller), 0);
     break;
   default:
-    CHECK_NUMBER(pthread_kill(pthread_self(), SIGUSR1), 0);
+    CHECK_NUMBER(signal_to(pthread_self()), 0);
     break;
   }
   return NULL;
@@ -113,7 +152,7 @@ static void *cancel_when_it_hangs(void *argument) {
 static double cancel_call(enum where where, enum how how) {
   static int number;
   apl_connector *const connectors[] = {unconnected, silent, api, api, api};
-  struct canceller canceller = {where, how, pthread_self(), apl_cancel_new(), "", -1, 0.0};
+  struct canceller canceller = {where, how, pthread_self(), apl_cancel_new(), "", NO_SOCK, 0.0};
   pthread_t thread;
   apl_response *response = NULL;
   apl_error *error = NULL;
@@ -146,7 +185,7 @@ static double cancel_call(enum where where, enum how how) {
   apl_error_free(error);
   handler_cancel = NULL;
   apl_cancel_free(canceller.cancel);
-  if (canceller.accepted >= 0) close(canceller.accepted);
+  if (canceller.accepted != NO_SOCK) sock_close(canceller.accepted);
   return took;
 }
 
@@ -165,32 +204,10 @@ static void cancel_calls(enum where where) {
          (int)count);
 }
 
-/* A timer of 1 kHz interrupts every system call there is; nobody notices. */
-static void interrupted(void) {
-  struct itimerval storm = {{0, 1000}, {0, 1000}}, calm = {{0, 0}, {0, 0}};
-  struct sigaction ignore;
-  int i;
-
-  memset(&ignore, 0, sizeof ignore);
-  ignore.sa_handler = on_signal; /* triggers NULL: nothing */
-  sigaction(SIGALRM, &ignore, NULL);
-  handler_cancel = NULL;
-  setitimer(ITIMER_REAL, &storm, NULL);
-  for (i = 0; i < 50; i++) {
-    apl_response *response = NULL;
-    apl_error *error = NULL;
-    apl_status status = apl_fetch(api, "echo", NULL, NULL, NULL, &response, &error);
-    CHECK_STATUS(status, APL_STATUS_OK, error);
-    apl_response_free(response);
-    apl_error_free(error);
-  }
-  setitimer(ITIMER_REAL, &calm, NULL);
-}
-
 /* A socket that listens on the loopback address. */
-static int listen_on(struct sockaddr_in *address, int backlog) {
+static sock listen_on(struct sockaddr_in *address, int backlog) {
   socklen_t size = sizeof *address;
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sock fd = socket(AF_INET, SOCK_STREAM, 0);
 
   memset(address, 0, sizeof *address);
   address->sin_family = AF_INET;
@@ -205,14 +222,10 @@ static void fill_backlog(const struct sockaddr_in *address) {
   int i;
 
   for (i = 0; i < 16; i++) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct pollfd connecting = {0, POLLOUT, 0};
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    connecting.fd = fd;
     /* They stay open until the end of the program. */
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == EINPROGRESS &&
-        poll(&connecting, 1, 200) == 0)
-      return;
+    connecting.fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (sock_connect(connecting.fd, address) && sock_poll(&connecting, 1, 200) == 0) return;
   }
   CHECK(!"the queue does not fill up");
 }
@@ -236,15 +249,13 @@ static apl_connector *connector_for(const char *scheme, const struct sockaddr_in
 
 int main(void) {
   struct sockaddr_in full, quiet;
-  struct sigaction action;
   apl_error *error = NULL;
   apl_status status;
   int where;
 
   harness_server("HOSTILE_URL");
-  memset(&action, 0, sizeof action); /* no SA_RESTART: the harder case */
-  action.sa_handler = on_signal;
-  sigaction(SIGUSR1, &action, NULL);
+  handle_signals();
+  sock_begin();
 
   listen_on(&full, 0);
   fill_backlog(&full);

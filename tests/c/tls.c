@@ -35,6 +35,28 @@ static void untrusted(void) {
   apl_connector_free(api);
 }
 
+/* Into a file of the current folder, which is removed again. */
+static void downloaded(const apl_connector *api) {
+  static const char NAME[] = "apl-tls-test.json";
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  char got[sizeof NUMBERS] = "";
+  apl_status status = apl_download(api, "numbers", NAME, NULL, NULL, NULL, NULL, NULL, &response, &error);
+  FILE *file = fopen(NAME, "rb");
+
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "\"success\":true");
+  CHECK(file != NULL);
+  if (file != NULL) {
+    CHECK_NUMBER(fread(got, 1, sizeof got, file), sizeof got - 1);
+    CHECK_TEXT(got, NUMBERS);
+    fclose(file);
+  }
+  remove(NAME);
+  apl_response_free(response);
+  apl_error_free(error);
+}
+
 static void *fetches(void *unused) {
   apl_connector *api = NULL;
   apl_response *response = NULL;
@@ -63,6 +85,7 @@ static void *fetches(void *unused) {
     apl_response_free(response);
     apl_error_free(error);
   }
+  downloaded(api);
   apl_connector_free(api);
   return NULL;
 }
