@@ -41,6 +41,7 @@ pub mod redact;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod sse;
 pub mod stream;
 pub mod transfer;
 pub mod transport;

@@ -1,0 +1,3 @@
+//! Server-sent events: a stream of them that reconnects, and what consumes it.
+
+pub mod parser;
