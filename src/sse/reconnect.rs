@@ -34,6 +34,8 @@ pub(super) enum Ended<'e> {
 pub(super) enum Next {
     /// Another connection, so much later.
     Again(Duration),
+    /// There would be one, but the deadline comes before it.
+    Late,
     /// None: the stream ends as the connection did.
     Stop,
 }
@@ -89,7 +91,7 @@ impl Reconnect {
         }
         let wait = self.wait(floor, random);
         if left.is_some_and(|left| wait >= left) {
-            return Next::Stop;
+            return Next::Late;
         }
         self.attempts = self.attempts.saturating_add(1);
         Next::Again(wait)
@@ -153,15 +155,28 @@ mod tests {
     fn again(reconnect: &mut Reconnect, ended: Ended<'_>, random: f64) -> Duration {
         match reconnect.next(ended, None, random) {
             Next::Again(wait) => wait,
-            Next::Stop => panic!("it stops at {ended:?}"),
+            other => panic!("{other:?} at {ended:?}"),
         }
     }
 
     #[test]
     fn what_passes_is_gone_on_with_and_what_is_refused_is_not() {
         for (status, expected) in [
-            (400, false), (401, false), (403, false), (404, false), (407, false), (408, true), (410, false),
-            (422, false), (425, true), (429, true), (500, true), (501, true), (502, true), (503, true), (599, true),
+            (400, false),
+            (401, false),
+            (403, false),
+            (404, false),
+            (407, false),
+            (408, true),
+            (410, false),
+            (422, false),
+            (425, true),
+            (429, true),
+            (500, true),
+            (501, true),
+            (502, true),
+            (503, true),
+            (599, true),
             (301, false),
         ] {
             assert_eq!(passes(&answered(status, None)), expected, "{status}");
@@ -170,7 +185,9 @@ mod tests {
         for kind in [Dns, Connect, Timeout, Io, Truncated, RateLimited] {
             assert!(passes(&Error::new(kind, "")), "{kind:?}");
         }
-        for kind in [Tls, Protocol, TooLarge, Redirect, Decode, Cancelled, Panic, Internal, InvalidArgument, Auth] {
+        for kind in
+            [Tls, Protocol, TooLarge, Redirect, Decode, Cancelled, Panic, Internal, InvalidArgument, Auth]
+        {
             assert!(!passes(&Error::new(kind, "")), "{kind:?}");
         }
         // An address that is blocked stays blocked, and a handshake that was cut may not be the next time.
@@ -246,7 +263,7 @@ mod tests {
     #[test]
     fn a_wait_beyond_the_deadline_is_not_begun() {
         let mut reconnect = Reconnect::new(policy());
-        assert_eq!(reconnect.next(Ended::Closed, Some(seconds(1.0)), 0.0), Next::Stop);
+        assert_eq!(reconnect.next(Ended::Closed, Some(seconds(1.0)), 0.0), Next::Late);
         assert_eq!(reconnect.next(Ended::Closed, Some(seconds(2.5)), 0.0), Next::Again(seconds(2.0)));
     }
 
@@ -269,7 +286,10 @@ mod tests {
             };
             assert!(wait >= seconds(1.0) && wait <= seconds(375.0), "{wait:?} at {clock}");
             if !away {
-                assert!(wait <= seconds(1.25), "the first wait after an event is the reconnection time: {wait:?}");
+                assert!(
+                    wait <= seconds(1.25),
+                    "the first wait after an event is the reconnection time: {wait:?}"
+                );
             }
             longest = longest.max(wait.as_secs_f64());
             clock += wait.as_secs_f64();
