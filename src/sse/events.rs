@@ -301,10 +301,8 @@ impl Events {
             let head = self.response.as_ref().map(|r| r.head.clone()).unwrap_or_default();
             error.partial = Some(Arc::new(Response::new(head, meta, text)));
         }
-        if matches!(self.state, State::Open(_)) {
-            let why = error.as_ref().map_or("the stream has ended", |e| e.message.as_str()).to_owned();
-            self.tell(Kind::Disconnected, &why, None);
-        }
+        let why = error.as_ref().map_or("the stream has ended", |e| e.message.as_str()).to_owned();
+        self.tell(Kind::Disconnected, &why, None);
         self.state = State::Over(error);
     }
 
