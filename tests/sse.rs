@@ -3,6 +3,8 @@
 
 #[path = "support/api.rs"]
 mod api;
+#[path = "support/events.rs"]
+mod events;
 mod support;
 
 use std::io::Write;
@@ -13,13 +15,13 @@ use api::{
     AUTH, Api, CANCELLED, CONNECT, Cancel, Event, Fault, HTTP_STATUS, INVALID_ARGUMENT, INVALID_CONFIG, Next,
     PROTOCOL, RATE_LIMITED, REDIRECT, Stream, TIMEOUT, TOO_LARGE, TRUNCATED,
 };
+use events::{HEAD, events, script};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use support::{Close, Gate, Server, answering, finish, ok_json, read_request, refused_address, response};
 
 const SLACK: Duration = Duration::from_secs(1);
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn api_of(endpoint: Value, base_url: &str) -> Api {
     let config = json!({
@@ -35,21 +37,6 @@ fn api(base_url: &str, sse: Value) -> Api {
     let mut keys = json!({"reconnect_delay": 0.01});
     keys.as_object_mut().unwrap().extend(sse.as_object().unwrap().clone());
     api_of(json!({"path": "/feed", "sse": keys}), base_url)
-}
-
-/// Each connection gets the next answer, and is closed behind it; those after the last get a 204.
-fn script<B: AsRef<[u8]>>(answers: impl IntoIterator<Item = B>) -> Server {
-    let answers: Vec<Vec<u8>> = answers.into_iter().map(|a| a.as_ref().to_vec()).collect();
-    Server::start(move |mut stream, number| {
-        if read_request(&mut stream).is_some() {
-            let done = response("204 No Content", "", "");
-            let _ = stream.write_all(answers.get(number).unwrap_or(&done));
-        }
-    })
-}
-
-fn events(body: &str) -> Vec<u8> {
-    format!("{HEAD}{body}").into_bytes()
 }
 
 /// Reads to the end; how it ended.
