@@ -515,12 +515,19 @@ class Stream {
   /** Takes over a C handle. @since 0.1.0 */
   explicit Stream(apl_stream* handle) noexcept : handle_(handle) {}
 
-  /** Waits for the next piece. Ok: there is one, see data(); End: there is none any more; Idle: none came within the
+  /** Waits for the next piece. Ok: there is one, see data() and event(); End: there is none any more; Idle: none came within the
    *  option "wait". @since 0.1.0 */
   Status next() {
     apl_error* error = nullptr;
+    const detail::Call call;
     const apl_status status = apl_stream_next(handle_.get(), &data_, &size_, &error);
-    detail::check(status, error);
+    if (status >= APL_STATUS_NULL_ARGUMENT) {
+      const Error failure(status, error);
+      call.rethrow();
+      throw failure;
+    }
+    /* What connects again is signed again. */
+    call.rethrow();
     return static_cast<Status>(status);
   }
 
