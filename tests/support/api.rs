@@ -649,11 +649,9 @@ impl Api {
         &self,
         endpoint: &str,
         options: impl Into<Option<&'a str>>,
-        on_events: Option<&mut dyn FnMut(&[Event]) -> i32>,
+        on_events: Option<OnEvents<'_>>,
         cancel: Option<&Cancel>,
     ) -> Result<(i32, Answer), Fault> {
-        type OnEvents<'t> = &'t mut dyn FnMut(&[Event]) -> i32;
-
         unsafe extern "C" fn call_back(
             events: *const *const c_void,
             count: usize,
@@ -751,6 +749,9 @@ pub enum Next {
     End,
     Idle,
 }
+
+/// Takes a chunk of events.
+pub type OnEvents<'t> = &'t mut dyn FnMut(&[Event]) -> i32;
 
 /// An event, copied out.
 #[derive(Clone, Debug, PartialEq)]
