@@ -31,7 +31,7 @@ C_TESTS := basic cancel_signal sse
 EXAMPLES := quickstart download events llm_chat
 # Needs a server of its own; keepalive is for tests/syscalls.sh.
 C_PROGRAMS := $(C_TESTS) tls keepalive
-VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
 
 with_demo := tests/support/with-server DEMO_URL $(DEMO)/demo-server
 with_hostile := tests/support/with-server HOSTILE_URL $(DEMO)/hostile-server

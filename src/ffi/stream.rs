@@ -72,7 +72,7 @@ impl Pieces for Events {
         self.advance()
     }
     fn piece(&self) -> &[u8] {
-        self.event_now().map_or(&[], |event| event.data())
+        self.data()
     }
     fn event(&self) -> Option<Event<'_>> {
         self.event_now()

@@ -316,6 +316,15 @@ impl Events {
         error
     }
 
+    /// The data of what was found last. The byte behind it is NUL.
+    pub fn data(&self) -> &[u8] {
+        match &self.current {
+            Current::Nothing => &[],
+            Current::Event | Current::Comment => self.parser.data(),
+            Current::News(News(_, text, _)) => &text[..text.len() - 1],
+        }
+    }
+
     /// What was found last; None: nothing, or the end.
     pub fn event_now(&self) -> Option<Event<'_>> {
         let (parser, id) = (&self.parser, self.parser.last_id());
@@ -324,12 +333,12 @@ impl Events {
             Current::Event => Event {
                 retry: parser.retry(),
                 decode_json: self.settings.decode_json,
-                ..Event::new(Kind::Event, parser.name(), id, parser.data())
+                ..Event::new(Kind::Event, parser.name(), id, self.data())
             },
-            Current::Comment => Event::new(Kind::Comment, "comment", id, parser.data()),
-            Current::News(News(kind, text, retry)) => {
+            Current::Comment => Event::new(Kind::Comment, "comment", id, self.data()),
+            Current::News(News(kind, _, retry)) => {
                 let name = if *kind == Kind::Connected { "connected" } else { "disconnected" };
-                Event { retry: *retry, ..Event::new(*kind, name, id, &text[..text.len() - 1]) }
+                Event { retry: *retry, ..Event::new(*kind, name, id, self.data()) }
             }
         })
     }

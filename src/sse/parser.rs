@@ -174,7 +174,13 @@ impl Parser {
                 self.line += usize::from(self.buf[self.line] == b'\n');
                 self.scan = self.line;
             }
-            let Some(at) = memchr2(b'\n', b'\r', &self.buf[self.scan..self.end]) else {
+            let rest = &self.buf[self.scan..self.end];
+            let at = match rest.first() {
+                // The empty line behind an event.
+                Some(b'\n') => Some(0),
+                _ => memchr2(b'\n', b'\r', rest),
+            };
+            let Some(at) = at else {
                 self.scan = self.end;
                 self.check(self.end - self.line)?;
                 return Ok(Found::Nothing);
@@ -222,8 +228,12 @@ impl Parser {
 
     fn field(&mut self, line: Range<usize>) {
         let bytes = &self.buf[line.clone()];
+        // What nearly every line is.
         if bytes.starts_with(b"data:") {
             return self.add_data(self.value(line.start + 5, line.end));
+        }
+        if bytes.starts_with(b"id:") {
+            return self.set_id(self.value(line.start + 3, line.end));
         }
         let (name, from) = match memchr(b':', bytes) {
             Some(at) => (&bytes[..at], line.start + at + 1),
@@ -231,10 +241,7 @@ impl Parser {
         };
         let value = self.value(from, line.end);
         match name {
-            b"id" if memchr(0, &self.buf[value.clone()]).is_none() => {
-                set(&mut self.id, &self.buf[value]);
-                self.new_id = true;
-            }
+            b"id" => self.set_id(value),
             b"event" => set(&mut self.name, &self.buf[value]),
             b"data" => self.add_data(value),
             b"retry" => {
@@ -250,6 +257,14 @@ impl Parser {
     /// A value without the one space that may stand before it.
     fn value(&self, from: usize, to: usize) -> Range<usize> {
         from + usize::from(self.buf[from..to].first() == Some(&b' '))..to
+    }
+
+    fn set_id(&mut self, value: Range<usize>) {
+        let value = &self.buf[value];
+        if !value.contains(&0) {
+            set(&mut self.id, value);
+            self.new_id = true;
+        }
     }
 
     fn add_data(&mut self, value: Range<usize>) {
@@ -279,7 +294,8 @@ impl Parser {
     /// Decoded line by line or as a whole, UTF-8 gives the same: a line's end belongs to no longer sequence.
     fn hand_out(&mut self, item: Range<usize>, found: Found) {
         let bytes = &self.buf[item.clone()];
-        if std::str::from_utf8(bytes).is_err() {
+        // The first look is the faster one, by far.
+        if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
             let mut text = String::from_utf8_lossy(bytes).into_owned().into_bytes();
             text.push(0);
             self.replaced = Some(text);
