@@ -166,6 +166,31 @@ fn under_a_drop_policy_the_reader_keeps_up_with_a_callback_that_sleeps() {
 }
 
 #[test]
+fn a_chunk_is_taken_as_soon_as_it_is_there() {
+    for policy in ["block", "drop_oldest", "drop_newest"] {
+        let taken = Gate::new();
+        let opened = taken.clone();
+        let server = Server::start(move |mut stream, _| {
+            if read_request(&mut stream).is_some() {
+                let _ = stream.write_all(&events(&numbered(0..3)));
+                opened.wait();
+                let _ = stream.write_all(numbered(3..5).as_bytes());
+                finish(stream, Close::Keep);
+            }
+        });
+        let api_ = api(&server.url(), json!({"chunk_size": 3, "max_events": 5, "drop_policy": policy}));
+        let mut all = Vec::new();
+        consume(&api_, json!({}), |events| {
+            all.push(numbers(events));
+            taken.open();
+            0
+        })
+        .unwrap();
+        assert_eq!(all, [vec![0, 1, 2], vec![3, 4]], "{policy}");
+    }
+}
+
+#[test]
 fn a_stop_drops_what_waits_and_counts_it() {
     for policy in ["block", "drop_oldest"] {
         let all_sent = Gate::new();
