@@ -29,11 +29,11 @@ DEMO := examples/demo-server/target/debug
 
 CC := gcc
 C_STRICT := -std=c99 -D_XOPEN_SOURCE=700 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror -Iinclude
-C_TESTS := basic cancel_signal
-EXAMPLES := quickstart download
+C_TESTS := basic cancel_signal sse
+EXAMPLES := quickstart download events llm_chat
 # Needs a server of its own; keepalive is for tests/syscalls.sh.
 C_PROGRAMS := $(C_TESTS) tls keepalive
-VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
 
 with_demo := tests/support/with-server DEMO_URL $(DEMO)/demo-server
 with_hostile := tests/support/with-server HOSTILE_URL $(DEMO)/hostile-server
@@ -147,6 +147,9 @@ test-c: servers $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/c/%)
 	@$(with_tls) target/c/tls
 	@$(with_demo) target/c/quickstart examples/connector.yaml
 	@$(with_demo) tests/download_example
+	@$(with_demo) target/c/events examples/streams.yaml
+	@$(with_demo) target/c/llm_chat examples/streams.yaml
+	@! $(with_demo) target/c/llm_chat examples/streams.yaml 'cut it'
 
 test-syscalls: servers target/c/keepalive
 	$(call say,system calls of a GET)
@@ -162,14 +165,19 @@ test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/
 	@# Without optimization: in the optimized apl_stream_open it sees a branch on bytes that were never written, here none.
 	@LD_LIBRARY_PATH=target/debug $(with_hostile) $(VALGRIND) target/c/basic
 	@$(with_hostile) $(VALGRIND) target/c/cancel_signal
+	@LD_LIBRARY_PATH=target/debug $(with_hostile) $(VALGRIND) target/c/sse
 	@STACK_KIB=256 LD_LIBRARY_PATH=target/debug $(with_tls) $(VALGRIND) --suppressions=tests/c/valgrind.supp target/c/tls
 	@$(with_demo) $(VALGRIND) target/c/quickstart examples/connector.yaml
+	@$(with_demo) $(VALGRIND) target/c/events examples/streams.yaml
+	@$(with_demo) $(VALGRIND) target/c/llm_chat examples/streams.yaml
 
-test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) target/c/asan/quickstart
+test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) $(EXAMPLES:%=target/c/asan/%)
 	$(call say,C tests under AddressSanitizer)
 	@for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done
 	@STACK_KIB=512 $(with_tls) target/c/asan/tls
 	@$(with_demo) target/c/asan/quickstart examples/connector.yaml
+	@$(with_demo) target/c/asan/events examples/streams.yaml
+	@$(with_demo) target/c/asan/llm_chat examples/streams.yaml
 
 test-loom:
 	$(call say,every interleaving of the small lock-free parts)

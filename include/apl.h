@@ -388,7 +388,8 @@ typedef void (*apl_log_fn)(int32_t level, const char *message, void *user_data);
 /**
  * Receives events, a chunk at a time.
  *
- * It runs on the thread inside the call. It must not throw or unwind.
+ * It runs on the thread inside the call, never twice at once. It must not throw or unwind. Calls of the same
+ * connector are allowed in it.
  *
  * @param events  count pointers, valid until the callback returns
  * @param user_data  what was handed to the call
@@ -1023,7 +1024,10 @@ APL_API void apl_response_free(struct apl_response *response);
 /**
  * Consumes server-sent events; the body of the answer is a summary, as JSON.
  *
- * Blocks until it is done. Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Blocks until the stream ends, which one that reconnects does by max_events, max_reconnect_attempts, a deadline,
+ * on_events or cancel. on_events gets chunk_size events at a time, and at the end the rest. Under drop_policy
+ * "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
+ * what does not fit into backpressure_buffer_size is dropped and counted. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -1033,7 +1037,8 @@ APL_API void apl_response_free(struct apl_response *response);
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
- * @return OK, or STOPPED with the summary so far if on_events stopped it
+ * @return OK, or STOPPED with the summary so far if on_events stopped it; a failure has the summary so far as
+ *   apl_error_partial
  * @since 0.1.0
  */
 APL_API
@@ -1048,9 +1053,13 @@ apl_status apl_consume_sse(const struct apl_connector *connector,
                            struct apl_error **error);
 
 /**
- * Opens a stream of server-sent events: apl_stream_next returns the data of one at a time.
+ * Opens a stream of server-sent events: apl_stream_next returns the data of one at a time, apl_stream_event the rest
+ * of it.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Blocks until the server has answered, or until a first attempt has failed in a way that may pass: then
+ * apl_stream_next goes on. A GET reconnects by itself, after the time that the server or reconnect_delay says, and
+ * tells the id of the last event; another method, and a stream with a sentinel, where "reconnect" is true. Events
+ * that a server sends again are delivered again. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -1070,23 +1079,27 @@ apl_status apl_sse_open(const struct apl_connector *connector,
                         struct apl_error **error);
 
 /**
- * The kind of an event, one of apl_kind.
+ * The kind of an event, one of apl_kind: comments only with the option "comments", connects and disconnects only with
+ * "lifecycle".
  *
  * @return 0 if event is NULL
  * @since 0.1.0
  */
-APL_API int32_t apl_event_kind(const struct apl_event *event);
+APL_API
+int32_t apl_event_kind(const struct apl_event *event);
 
 /**
- * The type of an event, "message" where the server gave none.
+ * The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
+ * "disconnected".
  *
  * @return borrowed like the event; NULL if event is NULL
  * @since 0.1.0
  */
-APL_API const char *apl_event_type(const struct apl_event *event);
+APL_API
+const char *apl_event_type(const struct apl_event *event);
 
 /**
- * The id of an event.
+ * The id of an event: its own, or that of the last event that had one.
  *
  * @return borrowed like the event; NULL if there is none, or event is NULL
  * @since 0.1.0
@@ -1094,30 +1107,37 @@ APL_API const char *apl_event_type(const struct apl_event *event);
 APL_API const char *apl_event_id(const struct apl_event *event);
 
 /**
- * The data of an event, as the server sent it.
+ * The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
+ * disconnect, why.
  *
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
  * @since 0.1.0
  */
-APL_API const uint8_t *apl_event_data(const struct apl_event *event, size_t *len);
+APL_API
+const uint8_t *apl_event_data(const struct apl_event *event,
+                              size_t *len);
 
 /**
- * An event as a JSON object: id, event, data, retry, raw_data.
+ * An event as a JSON object: id, event, data, retry, raw_data. data is JSON where it is some and the option
+ * "decode_json" is not false, else the same text as raw_data.
  *
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL if event is NULL
  * @since 0.1.0
  */
-APL_API const char *apl_event_json(const struct apl_event *event, size_t *len);
+APL_API
+const char *apl_event_json(const struct apl_event *event,
+                           size_t *len);
 
 /**
- * The wait before the next reconnect that an event asked for, in milliseconds.
+ * The wait before the next reconnect that an event asked for, in milliseconds; of a disconnect, how long it will be.
  *
- * @return -1 if it did not, or event is NULL
+ * @return -1 if there is none, or event is NULL
  * @since 0.1.0
  */
-APL_API int64_t apl_event_retry_ms(const struct apl_event *event);
+APL_API
+int64_t apl_event_retry_ms(const struct apl_event *event);
 
 /**
  * The name of a status, such as "OK" or "INVALID_CONFIG".
@@ -1228,7 +1248,7 @@ APL_API
 const struct apl_response *apl_stream_response(struct apl_stream *stream);
 
 /**
- * The event that apl_stream_next returned.
+ * The event that apl_stream_next returned, of a stream that apl_sse_open has opened.
  *
  * It belongs to the thread that calls apl_stream_next.
  *

@@ -207,6 +207,7 @@ enum class Kind : int32_t {
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 #if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
 #  include <string_view>
 #  define APL_HAS_STRING_VIEW 1
@@ -449,7 +450,63 @@ class Call {
 }  // namespace detail
 
 /**
- * What a stream is read by: chunk by chunk, on one thread at a time.
+ * The getters of a server-sent event. What it came from owns it: a stream until its next next(), a callback until it
+ * returns.
+ *
+ * @since 0.1.0
+ */
+class Event {
+ public:
+  /** Nothing, or an event that is borrowed. @since 0.1.0 */
+  explicit Event(const apl_event* handle = nullptr) noexcept : handle_(handle) {}
+
+  /** Is there an event? @since 0.1.0 */
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+  /** What it is; others than events only where the options ask for them. @since 0.1.0 */
+  apl::Kind kind() const noexcept { return static_cast<apl::Kind>(apl_event_kind(handle_)); }
+
+  /** Its type, "message" where the server gave none, borrowed. @since 0.1.0 */
+  const char* type() const noexcept { return detail::or_empty(apl_event_type(handle_)); }
+
+  /** Its id, or that of the last event that had one, borrowed; empty if there is none. @since 0.1.0 */
+  const char* id() const noexcept { return detail::or_empty(apl_event_id(handle_)); }
+
+  /** The first byte of its data; a NUL follows the last. @since 0.1.0 */
+  const char* data() const noexcept { return reinterpret_cast<const char*>(apl_event_data(handle_, nullptr)); }
+
+  /** The length of its data in bytes. @since 0.1.0 */
+  std::size_t size() const noexcept {
+    std::size_t len = 0;
+    apl_event_data(handle_, &len);
+    return len;
+  }
+
+  /** A copy of its data. @since 0.1.0 */
+  std::string text() const { return handle_ ? std::string(data(), size()) : std::string(); }
+
+#ifdef APL_HAS_STRING_VIEW
+  /** Its data, borrowed. @since 0.1.0 */
+  std::string_view view() const noexcept {
+    return handle_ ? std::string_view(data(), size()) : std::string_view();
+  }
+#endif
+
+  /** All of it as JSON, borrowed. @since 0.1.0 */
+  const char* json() const noexcept { return detail::or_empty(apl_event_json(handle_, nullptr)); }
+
+  /** The wait before the next reconnect that it asked for, in milliseconds; -1 if it did not. @since 0.1.0 */
+  std::int64_t retry_ms() const noexcept { return apl_event_retry_ms(handle_); }
+
+  /** The C handle. @since 0.1.0 */
+  const apl_event* get() const noexcept { return handle_; }
+
+ private:
+  const apl_event* handle_;
+};
+
+/**
+ * What a stream is read by: chunk by chunk or event by event, on one thread at a time.
  *
  * @since 0.1.0
  */
@@ -458,12 +515,19 @@ class Stream {
   /** Takes over a C handle. @since 0.1.0 */
   explicit Stream(apl_stream* handle) noexcept : handle_(handle) {}
 
-  /** Waits for the next piece. Ok: there is one, see data(); End: there is none any more; Idle: none came within the
+  /** Waits for the next piece. Ok: there is one, see data() and event(); End: there is none any more; Idle: none came within the
    *  option "wait". @since 0.1.0 */
   Status next() {
     apl_error* error = nullptr;
+    const detail::Call call;
     const apl_status status = apl_stream_next(handle_.get(), &data_, &size_, &error);
-    detail::check(status, error);
+    if (status >= APL_STATUS_NULL_ARGUMENT) {
+      const Error failure(status, error);
+      call.rethrow();
+      throw failure;
+    }
+    /* What connects again is signed again. */
+    call.rethrow();
     return static_cast<Status>(status);
   }
 
@@ -475,6 +539,9 @@ class Stream {
 
   /** A copy of the piece. @since 0.1.0 */
   std::string text() const { return data_ ? std::string(data(), size_) : std::string(); }
+
+  /** The event that next() has found, borrowed until the next next(); of a stream of events. @since 0.1.0 */
+  Event event() noexcept { return Event(apl_stream_event(handle_.get())); }
 
   /** Head and meta of the answer that is read, borrowed until the next next(). @since 0.1.0 */
   ResponseView response() noexcept { return ResponseView(apl_stream_response(handle_.get())); }
@@ -631,6 +698,34 @@ struct RequestTrampoline {
 }  // namespace detail
 
 /**
+ * Takes a chunk of events, which end with the callback. 0: go on; anything else stops the call.
+ *
+ * What it throws ends the call too, and the call throws it.
+ *
+ * @since 0.1.0
+ */
+using EventTaker = std::function<std::int32_t(const std::vector<Event>&)>;
+
+namespace detail {
+
+/* What C calls, as above. */
+struct EventTrampoline {
+  static std::int32_t take(const apl_event* const* events, std::size_t count, void* user_data) noexcept {
+    try {
+      std::vector<Event> views;
+      views.reserve(count);
+      for (std::size_t i = 0; i < count; ++i) views.push_back(Event(events[i]));
+      return (*static_cast<const EventTaker*>(user_data))(views);
+    } catch (...) {
+      Call::keep_exception();
+      return -1;
+    }
+  }
+};
+
+}  // namespace detail
+
+/**
  * An API, described once. Its calls are for every thread at once; what fails is thrown as Error.
  *
  * @since 0.1.0
@@ -682,16 +777,27 @@ class Connector {
 
   /** Opens the body of an answer as a stream. @since 0.1.0 */
   Stream stream(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
-    apl_stream* out = nullptr;
-    apl_error* error = nullptr;
-    const detail::Call call;
-    const apl_status status =
-        apl_stream_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), &out, &error);
-    Stream stream(out);
-    const Error failure(status, error);
-    call.rethrow();
-    if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
-    return stream;
+    return opened([&](apl_stream** out, apl_error** error) {
+      return apl_stream_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Opens a stream of server-sent events. @since 0.1.0 */
+  Stream sse(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
+    return opened([&](apl_stream** out, apl_error** error) {
+      return apl_sse_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Takes server-sent events, a chunk at a time, until they end or `taker` stops it; the body is a summary, JSON.
+   *  Without a taker it has the chunks. @since 0.1.0 */
+  Response consume_sse(Text endpoint, EventTaker taker, Text params = nullptr, Text options = nullptr,
+                       const Cancel* cancel = nullptr) const {
+    const apl_events_fn on_events = taker ? &detail::EventTrampoline::take : nullptr;
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_consume_sse(get(), endpoint.get(), params.get(), options.get(), on_events, &taker, token(cancel), out,
+                             error);
+    });
   }
 
   /** Downloads to a file; on_progress may be empty. @since 0.1.0 */
@@ -757,6 +863,19 @@ class Connector {
     call.rethrow();
     if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
     return response;
+  }
+
+  template <typename Function>
+  static Stream opened(Function function) {
+    apl_stream* out = nullptr;
+    apl_error* error = nullptr;
+    const detail::Call call;
+    const apl_status status = function(&out, &error);
+    Stream stream(out);
+    const Error failure(status, error);
+    call.rethrow();
+    if (status >= APL_STATUS_NULL_ARGUMENT) throw failure;
+    return stream;
   }
 
   static const apl_cancel* token(const Cancel* cancel) noexcept { return cancel ? cancel->get() : nullptr; }

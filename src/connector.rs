@@ -1,5 +1,7 @@
 //! What a caller can ask for.
 
+mod events;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;

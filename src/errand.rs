@@ -37,6 +37,8 @@ struct Orders {
     taken: u64,
     /// Those that are done and not yet seen by who waits for them.
     finished: Vec<u64>,
+    /// Somebody wants it to tick now.
+    knocked: bool,
     /// The thread that was employed has left.
     over: bool,
 }
@@ -51,6 +53,14 @@ pub fn at_caller<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         Some(Err(panic)) => resume_unwind(panic),
         // It is always run before `lend` returns.
         None => resume_unwind(Box::new("an errand was not run") as Box<dyn Any + Send>),
+    }
+}
+
+/// Has the caller's thread tick as soon as it can, and does not wait for it.
+pub fn knock() {
+    if let Some(desk) = desk() {
+        desk.orders.lock().knocked = true;
+        desk.changed.notify_one();
     }
 }
 
@@ -121,7 +131,7 @@ impl Desk {
         let mut next = tick();
         loop {
             let mut orders = self.orders.lock();
-            while orders.waiting.is_empty() && !orders.over && Instant::now() < next {
+            while orders.waiting.is_empty() && !orders.over && !orders.knocked && Instant::now() < next {
                 self.changed.wait_until(&mut orders, next);
             }
             if let Some((number, work)) = orders.waiting.pop_front() {
@@ -133,6 +143,7 @@ impl Desk {
             } else if orders.over {
                 return;
             } else {
+                orders.knocked = false;
                 drop(orders);
                 next = tick();
             }
@@ -143,7 +154,7 @@ impl Desk {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
     use std::time::Duration;
 
     use super::*;
@@ -188,6 +199,33 @@ mod tests {
             }
         };
         employ(work, tick).unwrap();
+    }
+
+    #[test]
+    fn a_knock_makes_it_tick_and_waits_for_nothing() {
+        let (ticks, slow) = (AtomicU64::new(0), AtomicBool::new(true));
+        let tick = || {
+            // The second one takes long, as a callback that sleeps does.
+            if ticks.fetch_add(1, SeqCst) == 1 {
+                while slow.load(SeqCst) {
+                    thread::yield_now();
+                }
+            }
+            Instant::now() + Duration::from_secs(3600)
+        };
+        let work = || {
+            while ticks.load(SeqCst) < 2 {
+                knock();
+            }
+            // These come through although it is slow, and together they are one tick.
+            (0..3).for_each(|_| knock());
+            slow.store(false, SeqCst);
+            while ticks.load(SeqCst) < 3 {
+                thread::yield_now();
+            }
+        };
+        employ(work, tick).unwrap();
+        assert_eq!(ticks.load(SeqCst), 3);
     }
 
     #[test]

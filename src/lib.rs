@@ -3,11 +3,12 @@
 //! The product is the C library (`include/apl.h`); this crate is its inside. Calls flow one way:
 //!
 //! ```text
-//! ffi → connector → exchange → (request, auth) → transport
+//! ffi → connector → (stream | sse | download) → exchange → (request, auth) → transport
 //! ```
 //!
 //! * [`ffi`]: the C ABI and nothing else.
 //! * [`connector`]: what a caller can ask for.
+//! * [`stream`], [`sse`]: a body as it comes; server-sent events, over as many connections as it takes.
 //! * [`download`]: a resource into a file.
 //! * [`send`], [`health`], [`explain`]: what becomes of a list, of a health check, of a question.
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
@@ -43,6 +44,7 @@ pub mod redact;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod sse;
 pub mod stream;
 pub mod transfer;
 pub mod transport;

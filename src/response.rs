@@ -163,6 +163,10 @@ pub struct Meta {
     pub items: Option<u64>,
     /// How often a stream was gone on with; None: never.
     pub reconnects: Option<u64>,
+    /// How many events were dropped because the caller was too slow; None where none is ever dropped.
+    pub dropped: Option<u64>,
+    /// The place to go on from, where there is one.
+    pub checkpoint: Option<String>,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
     /// Takes the secrets out of what the server says back, wherever that is shown.
@@ -248,6 +252,10 @@ impl Response {
             items: Option<u64>,
             #[serde(skip_serializing_if = "Option::is_none")]
             reconnects: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            dropped: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            checkpoint: Option<&'a str>,
             warnings: &'a [String],
         }
         let answered = self.head.status != 0;
@@ -265,6 +273,8 @@ impl Response {
             rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
             items: self.meta.items,
             reconnects: self.meta.reconnects,
+            dropped: self.meta.dropped,
+            checkpoint: self.meta.checkpoint.as_deref(),
             warnings: &self.meta.warnings,
         };
         serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())

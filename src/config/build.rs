@@ -290,7 +290,14 @@ fn build_endpoint(
         place.insert(0, "responses".into());
         (place, message)
     })?;
-    let clamp = keys.sse.as_ref().and_then(|s| s.reconnect_clamp);
+    let sse = keys.sse.as_ref();
+    if let Some(path) = sse.and_then(|s| s.error_path.as_deref()) {
+        Path::parse(path).map_err(|m| (at(&["sse", "error_path"]), m))?;
+    }
+    if let Some(id) = sse.and_then(|s| s.last_event_id.as_deref()) {
+        check::header_value(id).map_err(|m| (at(&["sse", "last_event_id"]), m))?;
+    }
+    let clamp = sse.and_then(|s| s.reconnect_clamp);
     if clamp.is_some_and(|(low, high)| low.0 > high.0) {
         return Err((at(&["sse", "reconnect_clamp"]), "the first is longer than the second".into()));
     }

@@ -291,7 +291,7 @@ pub struct Cache {
 pub struct Sse {
     /// End after so many events.
     pub max_events: Option<u64>,
-    /// Reconnect? Default true.
+    /// Reconnect? Default true for a GET without `sentinel`, else false.
     pub reconnect: Option<bool>,
     /// Seconds before it. Default 1.
     pub reconnect_delay: Option<Delay>,

@@ -1,7 +1,9 @@
 //! Server-sent events: `apl_consume_sse`, `apl_sse_open` and `apl_event`.
 
-use std::ffi::{c_char, c_void};
+use std::cell::OnceCell;
+use std::ffi::{CString, c_char, c_void};
 use std::ptr;
+use std::sync::Arc;
 
 use super::cancel::apl_cancel;
 use super::connector::{Target, apl_connector};
@@ -9,8 +11,10 @@ use super::error::apl_error;
 use super::response::apl_response;
 use super::status::apl_status;
 use super::stream::apl_stream;
+use super::text::c_string;
 use super::{guard, handle};
-use crate::error::Error;
+use crate::sse::{Event, OnEvents, Owned};
+use crate::transport::Token;
 
 /// An event of a stream of server-sent events.
 ///
@@ -19,12 +23,41 @@ use crate::error::Error;
 ///
 /// @since 0.1.0
 pub struct apl_event {
-    _later: (),
+    event: Event<'static>,
+    // Made when they are asked for.
+    name: OnceCell<CString>,
+    id: OnceCell<CString>,
+    json: OnceCell<CString>,
+}
+
+impl apl_event {
+    /// A handle for an event.
+    ///
+    /// # Safety
+    /// It goes before what the event borrows from.
+    pub(super) unsafe fn lend(event: Event<'_>) -> apl_event {
+        // SAFETY: only the lifetime changes, and the caller's promise is what it says.
+        let event = unsafe { std::mem::transmute::<Event<'_>, Event<'static>>(event) };
+        apl_event { event, name: OnceCell::new(), id: OnceCell::new(), json: OnceCell::new() }
+    }
+}
+
+/// What a getter says of an event, or the neutral value of NULL.
+///
+/// # Safety
+/// `event` is NULL, or alive for `'e`.
+unsafe fn get<'e, T>(event: *const apl_event, neutral: T, of: impl FnOnce(&'e apl_event) -> T) -> T {
+    // SAFETY: the caller's promise.
+    match unsafe { event.as_ref() } {
+        Some(event) => guard::or(neutral, || of(event)),
+        None => neutral,
+    }
 }
 
 /// Receives events, a chunk at a time.
 ///
-/// It runs on the thread inside the call. It must not throw or unwind.
+/// It runs on the thread inside the call, never twice at once. It must not throw or unwind. Calls of the same
+/// connector are allowed in it.
 ///
 /// @param events  count pointers, valid until the callback returns
 /// @param user_data  what was handed to the call
@@ -36,7 +69,10 @@ pub type apl_events_fn = Option<
 
 /// Consumes server-sent events; the body of the answer is a summary, as JSON.
 ///
-/// Blocks until it is done. Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// Blocks until the stream ends, which one that reconnects does by max_events, max_reconnect_attempts, a deadline,
+/// on_events or cancel. on_events gets chunk_size events at a time, and at the end the rest. Under drop_policy
+/// "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
+/// what does not fit into backpressure_buffer_size is dropped and counted. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -46,7 +82,8 @@ pub type apl_events_fn = Option<
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
-/// @return OK, or STOPPED with the summary so far if on_events stopped it
+/// @return OK, or STOPPED with the summary so far if on_events stopped it; a failure has the summary so far as
+///   apl_error_partial
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_consume_sse(
@@ -60,19 +97,32 @@ pub unsafe extern "C" fn apl_consume_sse(
     out: *mut *mut apl_response,
     error: *mut *mut apl_error,
 ) -> apl_status {
-    let _ = (on_events, user_data);
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
-        guard::produce(out, error, || {
-            Target::new(connector, endpoint, params_json, options_json, cancel)?;
-            Err(Error::unsupported("apl_consume_sse"))
+        guard::produce_with(out, error, || {
+            let t = Target::new(connector, endpoint, params_json, options_json, cancel)?;
+            let mut hand_on = on_events.map(|on_events| {
+                move |events: &[Owned]| {
+                    let events: Vec<apl_event> = events.iter().map(|e| apl_event::lend(e.event())).collect();
+                    let pointers: Vec<*const apl_event> = events.iter().map(ptr::from_ref).collect();
+                    guard::outside(|| on_events(pointers.as_ptr(), pointers.len(), user_data))
+                }
+            });
+            let hand_on = hand_on.as_mut().map(|hand_on| hand_on as OnEvents<'_>);
+            let done = t.connector().consume(t.endpoint, t.params, t.options, hand_on, t.cancel.clone())?;
+            let status = if done.stopped { apl_status::Stopped } else { apl_status::Ok };
+            Ok((apl_response::into_raw(done.response), status))
         })
     }
 }
 
-/// Opens a stream of server-sent events: apl_stream_next returns the data of one at a time.
+/// Opens a stream of server-sent events: apl_stream_next returns the data of one at a time, apl_stream_event the rest
+/// of it.
 ///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// Blocks until the server has answered, or until a first attempt has failed in a way that may pass: then
+/// apl_stream_next goes on. A GET reconnects by itself, after the time that the server or reconnect_delay says, and
+/// tells the id of the last event; another method, and a stream with a sentinel, where "reconnect" is true. Events
+/// that a server sends again are delivered again. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -94,74 +144,87 @@ pub unsafe extern "C" fn apl_sse_open(
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::produce(out, error, || {
-            Target::new(connector, endpoint, params_json, options_json, cancel)?;
-            Err(Error::unsupported("apl_sse_open"))
+            let to = Target::new(connector, endpoint, params_json, options_json, cancel)?;
+            let token = Arc::new(Token::child(to.cancel.clone()));
+            let events = to.connector().events(to.endpoint, to.params, to.options, token.clone())?;
+            Ok(apl_stream::into_raw(events, token))
         })
     }
 }
 
-/// The kind of an event, one of apl_kind.
+/// The kind of an event, one of apl_kind: comments only with the option "comments", connects and disconnects only with
+/// "lifecycle".
 ///
 /// @return 0 if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_kind(event: *const apl_event) -> i32 {
-    let _ = event;
-    0
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(event, 0, |e| e.event.kind as i32) }
 }
 
-/// The type of an event, "message" where the server gave none.
+/// The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
+/// "disconnected".
 ///
 /// @return borrowed like the event; NULL if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_type(event: *const apl_event) -> *const c_char {
-    let _ = event;
-    ptr::null()
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(event, ptr::null(), |e| e.name.get_or_init(|| c_string(e.event.name)).as_ptr()) }
 }
 
-/// The id of an event.
+/// The id of an event: its own, or that of the last event that had one.
 ///
 /// @return borrowed like the event; NULL if there is none, or event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char {
-    let _ = event;
-    ptr::null()
+    let id = |e: &apl_event| match e.event.id {
+        "" => ptr::null(),
+        id => e.id.get_or_init(|| c_string(id)).as_ptr(),
+    };
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(event, ptr::null(), id) }
 }
 
-/// The data of an event, as the server sent it.
+/// The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
+/// disconnect, why.
 ///
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_data(event: *const apl_event, len: *mut usize) -> *const u8 {
-    let _ = event;
+    // SAFETY: NULL or alive, by contract.
+    let data: &[u8] = unsafe { get(event, None, |e| Some(e.event.data())) }.unwrap_or_default();
     // SAFETY: `len` is NULL or may be written to, by contract.
-    unsafe { handle::set(len, 0) };
-    ptr::null()
+    unsafe { handle::set(len, data.len()) };
+    if event.is_null() { ptr::null() } else { data.as_ptr() }
 }
 
-/// An event as a JSON object: id, event, data, retry, raw_data.
+/// An event as a JSON object: id, event, data, retry, raw_data. data is JSON where it is some and the option
+/// "decode_json" is not false, else the same text as raw_data.
 ///
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed like the event; a NUL byte follows; NULL if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_json(event: *const apl_event, len: *mut usize) -> *const c_char {
-    let _ = event;
+    // SAFETY: NULL or alive, by contract.
+    let json =
+        unsafe { get(event, None, |e| Some(e.json.get_or_init(|| c_string(e.event.json())).as_c_str())) };
     // SAFETY: `len` is NULL or may be written to, by contract.
-    unsafe { handle::set(len, 0) };
-    ptr::null()
+    unsafe { handle::set(len, json.map_or(0, |json| json.count_bytes())) };
+    json.map_or(ptr::null(), |json| json.as_ptr())
 }
 
-/// The wait before the next reconnect that an event asked for, in milliseconds.
+/// The wait before the next reconnect that an event asked for, in milliseconds; of a disconnect, how long it will be.
 ///
-/// @return -1 if it did not, or event is NULL
+/// @return -1 if there is none, or event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_retry_ms(event: *const apl_event) -> i64 {
-    let _ = event;
-    -1
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(event, -1, |e| e.event.retry.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX))) }
 }

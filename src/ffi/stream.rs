@@ -17,7 +17,9 @@ use super::text::c_string;
 use super::{guard, handle};
 use crate::error::{Error, Kind, Result};
 use crate::response::Response;
+use crate::sse::{Event, Events};
 use crate::stream::{Step, Stream};
+use crate::transfer::Progress;
 use crate::transport::Token;
 
 /// Something that comes piece by piece: chunks, events, pages or records.
@@ -33,12 +35,66 @@ pub struct apl_stream {
     inner: UnsafeCell<Inner>,
 }
 
+/// What comes piece by piece, whatever the pieces are.
+pub(super) trait Pieces {
+    fn advance(&mut self) -> Result<Step>;
+    /// The piece that came last. The byte behind it is NUL.
+    fn piece(&self) -> &[u8];
+    fn event(&self) -> Option<Event<'_>>;
+    fn response(&self) -> Option<&Response>;
+    fn progress(&self) -> &Progress;
+    fn checkpoint(&self) -> Option<String>;
+}
+
+impl Pieces for Stream {
+    fn advance(&mut self) -> Result<Step> {
+        self.advance()
+    }
+    fn piece(&self) -> &[u8] {
+        self.chunk()
+    }
+    fn event(&self) -> Option<Event<'_>> {
+        None
+    }
+    fn response(&self) -> Option<&Response> {
+        Some(self.response())
+    }
+    fn progress(&self) -> &Progress {
+        self.progress()
+    }
+    fn checkpoint(&self) -> Option<String> {
+        self.checkpoint()
+    }
+}
+
+impl Pieces for Events {
+    fn advance(&mut self) -> Result<Step> {
+        self.advance()
+    }
+    fn piece(&self) -> &[u8] {
+        self.data()
+    }
+    fn event(&self) -> Option<Event<'_>> {
+        self.event_now()
+    }
+    fn response(&self) -> Option<&Response> {
+        self.response()
+    }
+    fn progress(&self) -> &Progress {
+        self.progress()
+    }
+    fn checkpoint(&self) -> Option<String> {
+        self.checkpoint()
+    }
+}
+
 struct Inner {
-    stream: Stream,
+    stream: Box<dyn Pieces>,
     /// How it ended: from then on, each call says so.
     end: Option<std::result::Result<apl_status, Error>>,
     // What was handed out since the last piece, made when it was asked for.
     response: Option<Box<apl_response>>,
+    event: Option<Box<apl_event>>,
     progress: Option<Box<apl_progress>>,
     checkpoint: Option<Option<CString>>,
 }
@@ -47,8 +103,10 @@ struct Inner {
 struct Inside<'s>(&'s apl_stream);
 
 impl apl_stream {
-    fn into_raw(stream: Stream, token: Arc<Token>) -> *mut apl_stream {
-        let inner = Inner { stream, end: None, response: None, progress: None, checkpoint: None };
+    pub(super) fn into_raw(stream: impl Pieces + 'static, token: Arc<Token>) -> *mut apl_stream {
+        let stream = Box::new(stream);
+        let inner =
+            Inner { stream, end: None, response: None, event: None, progress: None, checkpoint: None };
         let inner = UnsafeCell::new(inner);
         Box::into_raw(Box::new(apl_stream { token, busy: AtomicBool::new(false), inner }))
     }
@@ -78,7 +136,8 @@ impl Inner {
         if let Some(end) = &self.end {
             return end.clone();
         }
-        (self.response, self.progress, self.checkpoint) = (None, None, None);
+        // The event first: it borrows from the stream.
+        (self.event, self.response, self.progress, self.checkpoint) = (None, None, None, None);
         let outcome = if token.is_cancelled() {
             let mut error = Error::new(Kind::Cancelled, "the stream was closed, or cancelled by the caller");
             error.endpoint = Some(self.stream.progress().endpoint.clone());
@@ -231,9 +290,9 @@ pub unsafe extern "C" fn apl_stream_next(
             let inner = inside.inner();
             let status = inner.next(&stream.token)?;
             if status == apl_status::Ok {
-                let chunk = inner.stream.chunk();
-                handle::set(data, chunk.as_ptr());
-                handle::set(len, chunk.len());
+                let piece = inner.stream.piece();
+                handle::set(data, piece.as_ptr());
+                handle::set(len, piece.len());
             }
             Ok(status)
         })
@@ -250,8 +309,8 @@ pub unsafe extern "C" fn apl_stream_next(
 pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const apl_response {
     let make = |inner: &mut Inner| {
         let Inner { stream, response, .. } = inner;
+        let Some(now) = stream.response() else { return ptr::null() };
         let made = response.get_or_insert_with(|| {
-            let now = stream.response();
             let copy = Response::new(now.head.clone(), now.meta.clone(), Vec::new());
             Box::new(apl_response::new(Arc::new(copy)))
         });
@@ -261,7 +320,7 @@ pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const 
     unsafe { get(stream, make) }
 }
 
-/// The event that apl_stream_next returned.
+/// The event that apl_stream_next returned, of a stream that apl_sse_open has opened.
 ///
 /// It belongs to the thread that calls apl_stream_next.
 ///
@@ -269,8 +328,15 @@ pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const 
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl_event {
-    let _ = stream;
-    ptr::null()
+    let make = |inner: &mut Inner| {
+        let Inner { stream, event, end, .. } = inner;
+        let Some(now) = stream.event().filter(|_| end.is_none()) else { return ptr::null() };
+        // SAFETY: `next` lets go of it before the stream goes on, and `Inner` is freed as a whole.
+        let made = event.get_or_insert_with(|| Box::new(unsafe { apl_event::lend(now) }));
+        ptr::from_ref(&**made)
+    };
+    // SAFETY: NULL or alive, by contract.
+    unsafe { get(stream, make) }
 }
 
 /// How far a stream has come.

@@ -15,6 +15,8 @@ pub enum Body<'a> {
     Fetch,
     /// stream and download: the same, for an answer that is handed on as it is.
     Stream,
+    /// sse: the same, for a stream of events.
+    Events,
     /// send: one item, a JSON text.
     Send(&'a str),
     /// send_bytes: these bytes.

@@ -126,7 +126,7 @@ impl Bodies {
                 return Ok(self.typed(options, Content::Bytes(Cow::Borrowed(bytes)), BYTES));
             }
             Body::Send(text) => Some(data(text)?),
-            Body::Fetch | Body::Stream => options.data,
+            Body::Fetch | Body::Stream | Body::Events => options.data,
         };
         let template = self.template.as_deref();
         let json = match (given, template) {
@@ -205,7 +205,7 @@ fn text(text: Cow<'_, str>) -> Content<'_> {
 fn only_one(options: &CallOptions<'_>, body: Body<'_>) -> Result<()> {
     let keys = &options.keys;
     let places = [
-        (!matches!(body, Body::Fetch | Body::Stream), "what the call itself sends"),
+        (!matches!(body, Body::Fetch | Body::Stream | Body::Events), "what the call itself sends"),
         (options.data.is_some(), "the option \"data\""),
         (keys.form.is_some(), "the option \"form\""),
         (keys.multipart.is_some(), "the option \"multipart\""),

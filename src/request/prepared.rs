@@ -92,6 +92,17 @@ impl<'a> Prepared<'a> {
         self.headers.insert(own - gone, (name, value.into()));
     }
 
+    /// Sets a header as if the caller had said it: no other origin sees it.
+    pub fn set_theirs(&mut self, name: &'static str, value: String) {
+        let own = self.own_headers;
+        let mut at = 0;
+        self.headers.retain(|(n, _)| {
+            at += 1;
+            at <= own || !n.eq_ignore_ascii_case(name)
+        });
+        self.headers.push((name, value.into()));
+    }
+
     /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), or by a key that would be
     /// the same.
     pub fn is_repeatable(&self) -> bool {

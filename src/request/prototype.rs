@@ -83,6 +83,35 @@ struct Static {
     secret: bool,
 }
 
+/// What a request wants of its answer, by the kind of call.
+struct Wanted {
+    accept: &'static str,
+    encoding: &'static str,
+    cache_control: Option<&'static str>,
+    /// Is it a stream of bytes, with the headers of the block `streaming`?
+    streaming: bool,
+}
+
+impl Wanted {
+    fn of(body: Body<'_>, accept: &'static str, encoding: AcceptEncoding) -> Wanted {
+        let encoding = match encoding {
+            AcceptEncoding::Auto => ACCEPTED,
+            AcceptEncoding::Identity => "identity",
+        };
+        match body {
+            Body::Stream => Wanted { accept: "*/*", encoding, cache_control: None, streaming: true },
+            // What is compressed comes late: whoever compresses waits for more (WHATWG HTML 9.2.7 warns of it).
+            Body::Events => Wanted {
+                accept: "text/event-stream",
+                encoding: "identity",
+                cache_control: Some("no-cache"),
+                streaming: false,
+            },
+            _ => Wanted { accept, encoding, cache_control: None, streaming: false },
+        }
+    }
+}
+
 /// Sets a header, whatever the case of its name.
 fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
     match headers.iter_mut().find(|(n, _)| n.as_ref().eq_ignore_ascii_case(name.as_ref())) {
@@ -206,9 +235,9 @@ impl Prototype {
             Some(o) => Cow::Owned(self.settings.with(o)),
             None => Cow::Borrowed(&self.settings),
         };
-        let streamed = matches!(body, Body::Stream);
+        let wanted = Wanted::of(body, self.accept, settings.accept_encoding);
         let Typed { content: body, media } = self.bodies.make(options, body)?;
-        let (mut headers, own_headers) = self.headers(options, media, settings.accept_encoding, streamed);
+        let (mut headers, own_headers) = self.headers(options, media, &wanted);
         let key = self.key(options, &settings.retry, &mut headers);
         Ok(Prepared {
             method: &self.method,
@@ -325,8 +354,7 @@ impl Prototype {
         &'a self,
         options: &'a CallOptions<'_>,
         media: Option<(Cow<'a, str>, Media)>,
-        encoding: AcceptEncoding,
-        streamed: bool,
+        wanted: &Wanted,
     ) -> (Vec<(&'a str, Cow<'a, str>)>, usize) {
         let keys = &options.keys;
         let over = media.as_ref().map_or(Media::Default, |(_, over)| *over);
@@ -334,7 +362,7 @@ impl Prototype {
         let mut theirs: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(self.headers.len() + 8);
         let configured = self.headers.iter().filter(|(n, _)| over == Media::Default || !is_type(n));
         theirs.extend(configured.map(|(n, v)| (n.as_str(), v.expose().into())));
-        for (name, value) in self.streaming_headers.iter().filter(|_| streamed) {
+        for (name, value) in self.streaming_headers.iter().filter(|_| wanted.streaming) {
             set(&mut theirs, name, value.expose().into());
         }
         for (name, value) in keys.headers.iter().chain(keys.extra_headers.iter()) {
@@ -344,14 +372,11 @@ impl Prototype {
             // What the call says about its body wins.
             theirs.retain(|(n, _)| !is_type(n));
         }
-        let encoding = match encoding {
-            AcceptEncoding::Auto => ACCEPTED,
-            AcceptEncoding::Identity => "identity",
-        };
         let own = [
             self.user_agent.as_deref().map(|agent| ("User-Agent", agent.into())),
-            Some(("Accept", if streamed { "*/*" } else { self.accept }.into())),
-            Some(("Accept-Encoding", encoding.into())),
+            Some(("Accept", wanted.accept.into())),
+            Some(("Accept-Encoding", wanted.encoding.into())),
+            wanted.cache_control.map(|value| ("Cache-Control", value.into())),
             media.map(|(media, _)| ("Content-Type", media)),
         ];
         let is_set = |name: &str| theirs.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));

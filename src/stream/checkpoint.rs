@@ -46,7 +46,8 @@ impl Checkpoint {
     }
 }
 
-fn checksum(text: &str, endpoint: &str) -> u32 {
+/// Tells a text that was changed, and one of another endpoint.
+pub(crate) fn checksum(text: &str, endpoint: &str) -> u32 {
     crc32fast::hash(format!("{endpoint}\n{text}").as_bytes())
 }
 

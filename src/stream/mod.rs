@@ -18,6 +18,7 @@ use crate::transport::{Token, pause};
 use crate::{log, random};
 
 use checkpoint::Checkpoint;
+pub(crate) use checkpoint::checksum;
 
 /// Memory that is set aside for a chunk before any of it came.
 const ALLOCATE: usize = 256 * 1024;

@@ -127,8 +127,31 @@ impl Body {
         }
         let Some(range) = self.advance_up_to(buf.len(), until)? else { return Ok(0) };
         let Some(connection) = &self.connection else { return Ok(0) };
-        buf[..range.len()].copy_from_slice(connection.taken(range.clone()));
-        Ok(range.len())
+        let (first, rest) = buf.split_at_mut(range.len());
+        first.copy_from_slice(connection.taken(range));
+        Ok(first.len() + self.read_at_hand(rest))
+    }
+
+    /// Further chunks that are there already, so that many small ones are one read. What is no data, a failure too, is
+    /// for the next one.
+    fn read_at_hand(&mut self, buf: &mut [u8]) -> usize {
+        let (State::Chunked(decoder), Some(connection)) = (&mut self.state, &mut self.connection) else {
+            return 0;
+        };
+        let left = self.call.terms.limits.max_body.saturating_sub(self.received);
+        let room = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let mut filled = 0;
+        while filled < room && !connection.input().is_empty() {
+            let mut ahead = decoder.clone();
+            let Ok(Next::Data { skip, len }) = ahead.next(connection.input(), room - filled) else { break };
+            connection.take(skip);
+            let piece = connection.take(len);
+            buf[filled..filled + len].copy_from_slice(connection.taken(piece));
+            *decoder = ahead;
+            filled += len;
+        }
+        self.received += filled as u64;
+        filled
     }
 
     /// Moves up to `most` bytes to that place of a file. Gives how many are there.

@@ -37,7 +37,7 @@ pub(super) enum Next {
 }
 
 /// A decoder. It copies nothing: it says where the data lies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Chunked {
     state: State,
 }
@@ -60,6 +60,19 @@ impl Chunked {
                     self.state = if left == 0 { State::DataCr } else { State::Data { left } };
                     return Ok(Next::Data { skip: at, len });
                 }
+                // What nearly every chunk is, without a state for each byte.
+                State::DataCr if input[at..].starts_with(b"\r\n") => {
+                    self.state = State::Size { value: 0, digits: 0 };
+                    at += 2;
+                    continue;
+                }
+                State::Size { digits: 0, .. } => {
+                    if let Some((left, length)) = plain_size(&input[at..]) {
+                        self.state = State::Data { left };
+                        at += length;
+                        continue;
+                    }
+                }
                 _ => {}
             }
             let Some(byte) = input.get(at) else { return Ok(Next::More { skip: at }) };
@@ -67,6 +80,20 @@ impl Chunked {
             at += 1;
         }
     }
+}
+
+/// The size of a chunk with data, and the length of its line, where that is all there and has nothing else in it.
+fn plain_size(input: &[u8]) -> Option<(u64, usize)> {
+    let mut size = 0;
+    for (at, byte) in input.iter().take(8).enumerate() {
+        match (byte, byte | 0x20) {
+            (b'0'..=b'9', _) => size = size << 4 | u64::from(byte - b'0'),
+            (_, lower @ b'a'..=b'f') => size = size << 4 | u64::from(lower - b'a' + 10),
+            (b'\r', _) if size > 0 && input.get(at + 1) == Some(&b'\n') => return Some((size, at + 2)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 impl State {

@@ -189,6 +189,7 @@ static void bodies() {
   check(!has && body.empty(), "a file does not");
 }
 
+<<<<<<< HEAD
 static void downloads() {
   const apl::Connector connector(
       R"({"base_url": "http://127.0.0.1:9", "retry_count": 1, "endpoints": {"get": {"path": "/x"}}})");
@@ -211,6 +212,55 @@ static void downloads() {
   const auto throws = [](const apl_progress*) -> std::int32_t { throw std::runtime_error("mine"); };
   check(thrown_by([&] { connector.download("get", path, nullptr, nullptr, throws); }) == "mine",
         "what the sink throws is thrown by the call");
+=======
+static void events() {
+  /* Nobody listens there: what comes is that each attempt has failed. */
+  const char* config = R"({"base_url": "http://127.0.0.1:9", "endpoints": {"e": {"path": "/x",
+      "sse": {"lifecycle": true, "reconnect_delay": 0.01, "max_reconnect_attempts": 2}}}})";
+  apl::Connector connector(config);
+  apl::Stream stream = connector.sse("e");
+  check(!stream.event() && stream.event().text().empty(), "no event yet");
+  check(stream.next() == apl::Status::Ok, "a first one");
+  const apl::Event event = stream.event();
+  check(event && event.kind() == apl::Kind::Disconnected, "a disconnect");
+  check(std::strcmp(event.type(), "disconnected") == 0 && *event.id() == '\0', "its type and id");
+  check(event.retry_ms() >= 10 && event.text() == stream.text() && event.size() == stream.size(), "its data");
+  check(std::strstr(event.json(), "\"event\":\"disconnected\"") != nullptr, "its JSON");
+  check(stream.next() == apl::Status::Ok && stream.next() == apl::Status::Ok, "one for each attempt");
+  check(thrown_by([&] { stream.next(); }) == "CONNECT", "and the end");
+
+  int seen = 0;
+  const auto consume = [&](const apl::EventTaker& taker, const char* options) {
+    return thrown_by([&] { connector.consume_sse("e", taker, nullptr, options); });
+  };
+  for (const char* options : {R"({"chunk_size": 2})", R"({"chunk_size": 2, "drop_policy": "drop_oldest"})"}) {
+    seen = 0;
+    const auto count = [&](const std::vector<apl::Event>& events) {
+      for (const apl::Event& one : events) seen += one.kind() == apl::Kind::Disconnected;
+      return 0;
+    };
+    check(consume(count, options) == "CONNECT" && seen == 3, "all are taken before the failure");
+    check(consume(nullptr, options) == "CONNECT", "nobody takes them");
+    const auto stop = [&](const std::vector<apl::Event>&) { return 1; };
+    check(consume(stop, options).empty(), "a stop is no failure");
+    const auto loud = [&](const std::vector<apl::Event>&) -> std::int32_t { throw std::runtime_error("mine"); };
+    check(consume(loud, options) == "mine", "what a taker throws, the call throws");
+  }
+
+  /* What a signer throws comes out of the call that connects. */
+  apl::Connector throwing(config);
+  int signed_requests = 0;
+  throwing.on_request([&](apl::Request&) -> std::int32_t {
+    if (signed_requests++ > 0) throw std::runtime_error("mine");
+    return 0;
+  });
+  apl::Stream plain = throwing.sse("e", nullptr, R"({"lifecycle": false})");
+  check(thrown_by([&] { plain.next(); }) == "mine", "also where the stream would go on");
+  signed_requests = 0;
+  apl::Stream telling = throwing.sse("e");
+  check(telling.next() == apl::Status::Ok, "the first attempt has failed");
+  check(thrown_by([&] { telling.next(); }) == "mine", "also where it would tell of the failure first");
+>>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
 }
 
 static void cancel() {
@@ -235,7 +285,11 @@ int main() {
   signatures();
   exceptions_of_signers();
   bodies();
+<<<<<<< HEAD
   downloads();
+=======
+  events();
+>>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
   cancel();
   logs();
   if (failures == 0) std::printf("ok\n");

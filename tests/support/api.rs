@@ -152,6 +152,33 @@ mod c {
             out: *mut *mut Handle,
             error: *mut *mut Handle,
         ) -> i32;
+        pub fn apl_sse_open(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_consume_sse(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            on_events: Option<unsafe extern "C" fn(*const *const Handle, usize, *mut c_void) -> i32>,
+            user_data: *mut c_void,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_stream_event(stream: *mut Handle) -> *const Handle;
+        pub fn apl_event_kind(event: *const Handle) -> i32;
+        pub fn apl_event_type(event: *const Handle) -> *const c_char;
+        pub fn apl_event_id(event: *const Handle) -> *const c_char;
+        pub fn apl_event_data(event: *const Handle, len: *mut usize) -> *const u8;
+        pub fn apl_event_json(event: *const Handle, len: *mut usize) -> *const c_char;
+        pub fn apl_event_retry_ms(event: *const Handle) -> i64;
         pub fn apl_stream_next(
             stream: *mut Handle,
             data: *mut *const u8,
@@ -599,6 +626,72 @@ impl Api {
         Ok(Downloaded { stopped: status == STOPPED, summary })
     }
 
+    /// Opens a stream of events.
+    pub fn sse<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Stream, Fault> {
+        let (endpoint, params, options) =
+            (c_text(endpoint), optional(params.into()), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        call(|out, error| unsafe {
+            let (params, options) = (pointer(&params), pointer(&options));
+            c::apl_sse_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
+        })
+        .map(Stream)
+    }
+
+    /// Takes the events of a stream, and gives the status too; without `on_events` the summary has them.
+    pub fn consume<'a>(
+        &self,
+        endpoint: &str,
+        options: impl Into<Option<&'a str>>,
+        on_events: Option<OnEvents<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<(i32, Answer), Fault> {
+        unsafe extern "C" fn call_back(
+            events: *const *const c_void,
+            count: usize,
+            user_data: *mut c_void,
+        ) -> i32 {
+            // SAFETY: it lives through the call, and is used by one callback at a time; the events are copied.
+            unsafe {
+                let on_events = &mut *user_data.cast::<OnEvents<'_>>();
+                let events: Vec<Event> =
+                    std::slice::from_raw_parts(events, count).iter().map(|e| event(*e)).collect();
+                on_events(&events)
+            }
+        }
+
+        let (endpoint, options) = (c_text(endpoint), optional(options.into()));
+        let mut on_events = on_events;
+        let (function, user_data): (Option<unsafe extern "C" fn(_, _, _) -> _>, _) = match &mut on_events {
+            Some(on_events) => (Some(call_back), std::ptr::from_mut(on_events).cast()),
+            None => (None, null_mut()),
+        };
+        let mut status = 0;
+        // SAFETY: as in `fetch_until`; the callback lives through the call.
+        let answer = response(|out, error| unsafe {
+            let options = pointer(&options);
+            status = c::apl_consume_sse(
+                self.0,
+                endpoint.as_ptr(),
+                null(),
+                options,
+                function,
+                user_data,
+                token(cancel),
+                out,
+                error,
+            );
+            status
+        })?;
+        Ok((status, answer))
+    }
+
     /// What would be asked; without an endpoint, the configuration.
     pub fn explain<'a>(
         &self,
@@ -655,6 +748,51 @@ pub enum Next {
     Item(Vec<u8>),
     End,
     Idle,
+}
+
+/// Takes a chunk of events.
+pub type OnEvents<'t> = &'t mut dyn FnMut(&[Event]) -> i32;
+
+/// An event, copied out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub kind: i32,
+    pub name: String,
+    pub id: Option<String>,
+    pub data: String,
+    pub json: Value,
+    pub retry_ms: i64,
+}
+
+/// An event, copied out.
+///
+/// # Safety
+/// The handle is alive.
+unsafe fn event(handle: *const c_void) -> Event {
+    assert!(!handle.is_null(), "no event");
+    let (mut len, mut json_len) = (7, 7);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let data = c::apl_event_data(handle, &mut len);
+        assert_eq!(*data.add(len), 0, "data is NUL-terminated beyond its length");
+        let data =
+            std::str::from_utf8(std::slice::from_raw_parts(data, len)).expect("data is UTF-8").to_owned();
+        let json = owned(c::apl_event_json(handle, &mut json_len));
+        assert_eq!(json.len(), json_len);
+        let id = c::apl_event_id(handle);
+        let event = Event {
+            kind: c::apl_event_kind(handle),
+            name: owned(c::apl_event_type(handle)),
+            id: (!id.is_null()).then(|| owned(id)),
+            json: serde_json::from_str(&json).expect("an event is JSON"),
+            retry_ms: c::apl_event_retry_ms(handle),
+            data,
+        };
+        assert_eq!(event.json["raw_data"], event.data.as_str());
+        assert_eq!(event.json["event"], event.name.as_str());
+        assert_eq!(event.json["id"].as_str(), event.id.as_deref());
+        event
+    }
 }
 
 /// How far a transfer has come.
@@ -738,6 +876,15 @@ impl Stream {
                 Next::End => return Ok((sizes, bytes)),
                 Next::Idle => {}
             }
+        }
+    }
+
+    /// The event that came last, copied out.
+    pub fn event(&self) -> Option<Event> {
+        // SAFETY: the stream is alive; what it hands out is copied.
+        unsafe {
+            let handle = c::apl_stream_event(self.0);
+            (!handle.is_null()).then(|| event(handle))
         }
     }
 

@@ -21,6 +21,8 @@
 //! | `/truncated` | less than Content-Length says, then the end |
 //! | `/close` | the end of the connection instead of an answer |
 //! | `/garbage` | bytes that are not HTTP |
+//! | `/events/N` | events 1 to N behind the Last-Event-ID, three a connection and half a fourth; then 204 |
+//! | `/answer/N` | N events of an answer and the end, without the `[DONE]` that should come before it |
 //! | `/arrived/KEY` | waits until a request with `key=KEY` in its query has come, then `{"count": N}` |
 //! | `/count/KEY` | how many such requests have come, at once |
 
@@ -40,6 +42,9 @@ const GZIP: &[u8] = &[
     0x4d, 0x51, 0xb2, 0x52, 0x28, 0x29, 0x2a, 0x4d, 0xad, 0x05, 0x00, 0xb9, 0xd0, 0xbb, 0x73, 0x10, 0x00,
     0x00, 0x00,
 ];
+
+/// The head of a stream of events.
+const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 /// What one request said.
 struct Request {
@@ -161,6 +166,12 @@ fn serve(stream: &TcpStream, arrivals: &Arrivals) -> io::Result<()> {
                 return raw(stream, &[&head[..], b"[1, 2, "].concat());
             }
             "close" => return Ok(()),
+            "events" => return events(stream, &request, rest.parse().unwrap_or(0)),
+            "answer" => {
+                let words: String =
+                    (0..rest.parse().unwrap_or(0)).map(|n| format!("data: {{\"word\": {n}}}\n\n")).collect();
+                return raw(stream, format!("{EVENTS}{words}").as_bytes());
+            }
             "garbage" => return raw(stream, b"\x16\x03\x01 this is no HTTP\r\n\r\n"),
             "arrived" => json(stream, "200 OK", "", &format!("{{\"count\": {}}}", arrivals.wait(rest)))?,
             "count" => json(stream, "200 OK", "", &format!("{{\"count\": {}}}", arrivals.count(rest)))?,
@@ -227,6 +238,22 @@ fn echo(request: &Request) -> String {
         headers.join(", "),
         quote(&String::from_utf8_lossy(&request.body)),
         request.body.len()
+    )
+}
+
+/// The next events of a feed, and a cut.
+fn events(stream: &TcpStream, request: &Request, last: u64) -> io::Result<()> {
+    let id = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Last-Event-ID"));
+    let from = id.map_or(Ok(1), |(_, id)| id.parse::<u64>().map(|id| id + 1)).map_err(io::Error::other)?;
+    if from > last {
+        return raw(stream, b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    let some: String = (from..=last.min(from + 2))
+        .map(|n| format!("id: {n}\nevent: number\ndata: {{\"n\": {n}}}\n\n"))
+        .collect();
+    raw(
+        stream,
+        format!("{EVENTS}retry: 10\n: {last} in all\n\n{some}id: {}\ndata: half", last + 1).as_bytes(),
     )
 }
 

@@ -1,0 +1,77 @@
+//! Streams of events: how a connector makes their connections.
+
+use std::sync::Arc;
+
+use super::Connector;
+use crate::config::Call;
+use crate::error::{Error, Result};
+use crate::request::{Body, CallOptions};
+use crate::send;
+use crate::sse::{self, Connect, Consumed, Events, OnEvents};
+use crate::transport::Token;
+
+impl Connector {
+    /// Opens a stream of server-sent events. `token`: ends it; it is the stream's own.
+    pub fn events(
+        self: &Arc<Self>,
+        endpoint: &str,
+        params: Option<&str>,
+        options: Option<&str>,
+        token: Arc<Token>,
+    ) -> Result<Events> {
+        let (_, found) = self.endpoint(endpoint, Call::Stream)?;
+        let call = CallOptions::parse(options)?;
+        let settings = sse::Settings::new(found, &call)?;
+        if let Some(data) = call.data {
+            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
+            checked.map_err(|e| self.redacted(e))?;
+        }
+        Events::open(self.connect(endpoint, params, options), settings, token)
+    }
+
+    /// Takes the events of a stream, a chunk at a time, until it ends.
+    pub fn consume(
+        self: &Arc<Self>,
+        endpoint: &str,
+        params: Option<&str>,
+        options: Option<&str>,
+        on_events: Option<OnEvents<'_>>,
+        cancel: Option<Arc<Token>>,
+    ) -> Result<Consumed> {
+        if CallOptions::parse(options)?.keys.wait.is_some() {
+            return Err(Error::argument("options: /wait: is for streams that are read event by event"));
+        }
+        let token = Arc::new(Token::child(cancel));
+        let events = self.events(endpoint, params, options, token.clone())?;
+        sse::consume(events, &token, on_events)
+    }
+
+    /// Asks an endpoint for events, again and again. Each time it is signed afresh.
+    fn connect(self: &Arc<Self>, endpoint: &str, params: Option<&str>, options: Option<&str>) -> Connect {
+        let connector = self.clone();
+        let (endpoint, params) = (endpoint.to_owned(), params.map(str::to_owned));
+        let options = options.map(str::to_owned);
+        Box::new(move |last_id, left, token| {
+            let (ready, found) = connector.endpoint(&endpoint, Call::Stream)?;
+            let options = CallOptions::parse(options.as_deref())?;
+            let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Events)?;
+            prepared.deadline = left;
+            let settings = prepared.settings.to_mut();
+            // Whether and when there is another attempt is the stream's to say.
+            settings.retry.attempts = 1;
+            let read = options.keys.read_timeout;
+            if let Some(read) = read.or(found.keys.sse.as_ref().and_then(|s| s.read_timeout)) {
+                settings.timeouts.read = read.0;
+            }
+            if !last_id.is_empty() {
+                prepared.set_theirs("Last-Event-ID", last_id.to_owned());
+            }
+            let on_request = connector.hooks.fix().on_request.as_ref();
+            let mut opened = connector.exchange.open(&ready.policy, &prepared, Some(token), on_request)?;
+            let redactor = connector.exchange.redactor();
+            let warnings = connector.config.warnings.iter().map(|w| redactor.redact(w).into_owned());
+            opened.meta.warnings.extend(warnings);
+            Ok(opened)
+        })
+    }
+}
