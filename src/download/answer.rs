@@ -54,8 +54,8 @@ pub fn came(asked: Asked<'_>, head: &Head, body: Option<u64>) -> Came {
     if asked.to.is_some_and(|to| end > to) {
         return Came::Misfit("a longer range than the one asked for");
     }
-    if let (Some(known), Some(total)) = (asked.length, total)
-        && known != total
+    if let Some(known) = asked.length
+        && (total.is_some_and(|total| known != total) || end > known)
     {
         return Came::Misfit("another length than before");
     }
@@ -117,6 +117,7 @@ mod tests {
             ("bytes 11-99/100", "\"a\"", Some(89)),
             ("bytes 0-9/100", "\"a\"", Some(10)),
             ("bytes 10-99/101", "\"a\"", Some(90)),
+            ("bytes 10-100/*", "\"a\"", Some(91)),
             ("bytes 10-99/100", "\"a\"", Some(91)),
             ("bytes 10-99/100", "\"b\"", Some(90)),
             ("bytes 10-99/100", "W/\"a\"", Some(90)),
