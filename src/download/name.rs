@@ -100,9 +100,9 @@ fn extended(value: &str) -> Option<String> {
     }
 }
 
-/// Is it a name that a server may give?
+/// Does a name stay in its folder?
 pub fn is_safe(name: &str) -> bool {
-    safe(name).as_deref() == Some(name)
+    !["", ".", ".."].contains(&name) && !name.contains(['/', '\\', '\0'])
 }
 
 /// A name that is one on every system, stays in its folder and is not hidden. None: nothing is left of it.
@@ -118,13 +118,15 @@ fn safe(name: &str) -> Option<String> {
             c => c,
         })
         .collect();
-    clean = clean.trim_matches(|c: char| c.is_whitespace() || c == '.').to_owned();
+    let bare = |c: char| c.is_whitespace() || c == '.';
+    clean = clean.trim_matches(bare).to_owned();
     while clean.len() > LONGEST {
         // The end tells what kind of file it is.
         let stem = clean.rfind('.').filter(|dot| clean.len() - dot <= 16).unwrap_or(clean.len());
         let before = clean[..stem].char_indices().next_back().map_or(0, |(at, _)| at);
         clean.replace_range(before..stem, "");
     }
+    clean.truncate(clean.trim_end_matches(bare).len());
     let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = |name: &str| {
         let mut number = stem.strip_prefix(name).unwrap_or_default().chars();
@@ -138,7 +140,7 @@ fn safe(name: &str) -> Option<String> {
     }
     // Names of ours beside a target are not for servers to choose.
     let lower = clean.to_ascii_lowercase();
-    if lower.ends_with(".part") || lower.ends_with(".part.state") {
+    if [".part", ".part.state", ".part.state~"].iter().any(|own| lower.ends_with(own)) {
         clean.push('_');
     }
     (!clean.is_empty()).then_some(clean)
@@ -146,6 +148,8 @@ fn safe(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn named(disposition: &str) -> String {
@@ -205,6 +209,17 @@ mod tests {
         assert!(long.len() <= LONGEST && long.ends_with("x.gz"), "{long}");
         let long = named(&format!("attachment; filename=\"{}\"", "é".repeat(2500)));
         assert!(long.len() <= LONGEST && long.starts_with('é'), "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_of_a_servers_is_one_that_is_safe(name in "(CON|com1|\\.|x| |é|/|\\.part|\\.state~?|\\PC){0,230}") {
+            if let Some(name) = safe(&name) {
+                prop_assert!(is_safe(&name) && name.len() <= LONGEST + 2, "{name:?}");
+                prop_assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{name:?}");
+                prop_assert!(!part(&name).ends_with(".part.part"), "{name:?}");
+            }
+        }
     }
 
     #[test]

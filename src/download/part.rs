@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::folder::{Existing, Folder};
+use super::folder::{self, Existing, Folder};
 use super::ranges::Ranges;
 use super::state::{self, State};
 use crate::error::{Error, Kind, Result};
@@ -46,6 +46,12 @@ pub fn failed(what: &str, path: &str, error: &io::Error) -> Error {
 
 fn state_name(part: &str) -> String {
     format!("{part}.state")
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        folder::release(&self.file);
+    }
 }
 
 impl Part {
@@ -173,7 +179,11 @@ impl Part {
     /// The call ends without the whole: what there is stays for the next one, where there is something.
     pub fn keep(&mut self) {
         if self.there.is_empty() && self.state.there.is_empty() {
-            return self.discard();
+            // What was left for something else stays until there is an answer that takes its place.
+            if !self.recorded {
+                self.discard();
+            }
+            return;
         }
         if self.state.validator.is_some()
             && let Err(first) = self.checkpoint()
