@@ -158,6 +158,7 @@ impl Download<'_> {
             from: ask.from,
             to: ask.last.map(|last| last + 1),
             validator: part.state.validator.as_deref(),
+            coding: part.state.coding.as_deref(),
             length: part.state.length,
             ranged: ask.range().is_some(),
         };
@@ -253,6 +254,7 @@ impl Download<'_> {
         };
         let state = State {
             validator: strong_validator(&opened.head).filter(|_| self.job.ranges),
+            coding: answer::coding(&opened.head),
             length,
             digests: digest::of_answer(&opened.head, true),
             name,
