@@ -134,8 +134,12 @@ impl Download<'_> {
     /// Asks, and says what came. A failure is not counted yet.
     pub fn open(&self, ask: &Ask, halt: &Arc<Token>) -> Result<Answer> {
         let outcome = (self.job.opener)(ask, Some(halt));
-        let attempts = match &outcome {
+        let attempts: &[Attempt] = match &outcome {
             Ok(opened) => &opened.meta.attempts,
+            // What this call has ended itself, because it needs it no more, nobody has to hear of.
+            Err(error) if halt.is_cancelled() && !self.halt.is_cancelled() => {
+                error.attempts.split_last().map_or(&[], |(_, before)| before)
+            }
             Err(error) => &error.attempts,
         };
         let attempt = {

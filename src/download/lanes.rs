@@ -37,6 +37,8 @@ struct Spans {
     waiting: Vec<Gap>,
     /// By number of thread: the rest of what it fetches.
     under_way: Vec<Option<Gap>>,
+    /// By number of thread: has its request no answer yet?
+    asking: Vec<bool>,
     /// Is a range that is under way cut in two?
     splits: bool,
     /// The first failure; nobody goes on.
@@ -62,6 +64,7 @@ impl Spans {
         }
         let gap = if self.waiting.is_empty() { self.split()? } else { self.waiting.remove(0) };
         self.under_way[lane] = Some(gap);
+        self.asking[lane] = true;
         Some(gap)
     }
 
@@ -87,6 +90,7 @@ impl Spans {
 
     /// What a thread fetches is what its answer brings. A server may send less than it was asked for: the rest waits.
     fn narrow(&mut self, lane: usize, at: u64, end: u64, length: Option<u64>) {
+        self.asking[lane] = false;
         let Some(gap) = &mut self.under_way[lane] else { return };
         let to = gap.to.or(length);
         (gap.from, gap.to) = (at, Some(to.map_or(end, |to| to.min(end))));
@@ -95,13 +99,24 @@ impl Spans {
         }
     }
 
-    /// A thread is at the end of its range: its body is read on where it goes on with what nobody fetches.
+    /// A thread is at the end of its range: its body is read on where it goes on with what nobody fetches, or has
+    /// asked for in vain so far.
     fn extend(&mut self, lane: usize, body_end: Option<u64>) -> bool {
         let Some(Gap { to: Some(at), .. }) = self.under_way[lane] else { return false };
         let Some(end) = body_end.filter(|end| at < *end) else { return false };
-        let Some(place) = self.waiting.iter().position(|gap| gap.from == at) else { return false };
-        let next = self.waiting.remove(place);
-        self.under_way[lane] = Some(Gap { from: at, to: next.to });
+        let follows = |gap: &Gap| gap.from == at && gap.length() != Some(0);
+        let next = match self.waiting.iter().position(follows) {
+            Some(place) => Some(self.waiting.remove(place)),
+            None => {
+                let asking = self.under_way.iter_mut().zip(&self.asking).filter(|(_, asking)| **asking);
+                asking
+                    .map(|(gap, _)| gap)
+                    .find(|gap| gap.as_ref().is_some_and(follows))
+                    .and_then(Option::take)
+            }
+        };
+        let Some(next) = next else { return false };
+        self.under_way[lane] = Some(next);
         self.narrow(lane, at, end, None);
         true
     }
@@ -115,6 +130,7 @@ impl Spans {
 
     /// A thread has its range, or does not go on with it.
     fn leave(&mut self, lane: usize) {
+        self.asking[lane] = false;
         let left = self.under_way[lane].take().filter(|gap| gap.length() != Some(0));
         self.wait(left);
     }
@@ -122,6 +138,10 @@ impl Spans {
     fn wait(&mut self, gaps: impl IntoIterator<Item = Gap>) {
         self.waiting.extend(gaps);
         self.waiting.sort_by_key(|gap| gap.from);
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.iter().all(Option::is_none)
     }
 
     fn is_alone(&self, lane: usize) -> bool {
@@ -159,7 +179,14 @@ pub fn fetch(
     let count = if splits { download.job.settings.segments.map_or(1, NonZeroU32::get) as usize } else { 1 };
     let mut under_way = vec![None; count];
     under_way[0] = Some(gap);
-    let mut spans = Spans { waiting, under_way, splits: splits && end.is_some(), failure: None, other: None };
+    let mut spans = Spans {
+        waiting,
+        under_way,
+        asking: vec![false; count],
+        splits: splits && end.is_some(),
+        failure: None,
+        other: None,
+    };
     if let Some(end) = end {
         spans.narrow(0, at, end, length);
     }
@@ -190,7 +217,13 @@ impl Lanes<'_, '_> {
                 Some(_) => self.spans.lock().under_way[lane],
                 None => self.spans.lock().take(lane),
             };
-            let Some(gap) = gap else { return };
+            let Some(gap) = gap else {
+                // Nobody has to wait for an answer that is not needed any more.
+                if self.spans.lock().is_over() {
+                    self.halt.cancel();
+                }
+                return;
+            };
             let (body, from) = match body.take() {
                 // The first answer may begin before what is missing.
                 Some(body) => (Some(body), self.download.first_missing().max(gap.from)),
@@ -224,6 +257,10 @@ impl Lanes<'_, '_> {
     }
 
     fn fail(&self, error: Error) {
+        // What one had still to wait for may have been done by the others.
+        if self.halt.is_cancelled() && !self.download.halt.is_cancelled() {
+            return;
+        }
         self.spans.lock().failure.get_or_insert(error);
         self.halt.cancel();
     }
@@ -237,7 +274,8 @@ impl Lanes<'_, '_> {
             spans.narrow(lane, at, end, length);
             return Some(Body { opened, end: Some(end), attempt });
         }
-        let alone = spans.is_alone(lane);
+        // One whose range was taken over meanwhile has nothing to say.
+        let alone = spans.under_way[lane].is_some() && spans.is_alone(lane);
         spans.leave(lane);
         spans.splits = false;
         let error = match outcome {
@@ -365,6 +403,7 @@ mod tests {
         Spans {
             waiting: waiting.to_vec(),
             under_way: vec![None; lanes],
+            asking: vec![false; lanes],
             splits: true,
             failure: None,
             other: None,
@@ -420,6 +459,13 @@ mod tests {
         assert_eq!((spans.under_way[0], spans.waiting[0]), (Some(gap(20, 30)), gap(30, 40)));
         spans.under_way[0] = Some(gap(50, 50));
         assert!(!spans.extend(0, Some(100)));
+        // Somebody fetches it, or has no answer yet.
+        let mut spans = self::spans(&[], 2);
+        spans.under_way = vec![Some(gap(20, 20)), Some(gap(20, 40))];
+        assert!(!spans.extend(0, Some(100)));
+        spans.asking[1] = true;
+        assert!(spans.extend(0, Some(100)));
+        assert_eq!(spans.under_way, [Some(gap(20, 40)), None]);
     }
 
     #[test]
