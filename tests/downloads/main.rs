@@ -19,6 +19,7 @@ mod segments;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use api::{Api, Fault, TRUNCATED};
@@ -54,12 +55,15 @@ fn api(base_url: &str, streaming: Value) -> Api {
 }
 
 fn data(length: usize) -> Vec<u8> {
-    (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    static DATA: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..48_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
+    DATA[..length].to_vec()
 }
 
 /// As long, and everywhere another.
 fn other(length: usize) -> Vec<u8> {
-    data(length).iter().map(|byte| !byte).collect()
+    static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| data(8 << 20).iter().map(|byte| !byte).collect());
+    OTHER[..length].to_vec()
 }
 
 /// The range that is asked for: the first byte, and the last.
