@@ -12,6 +12,8 @@ pub struct Asked<'a> {
     pub to: Option<u64>,
     /// What has identified the part so far.
     pub validator: Option<&'a str>,
+    /// The Content-Encoding of what is there.
+    pub coding: Option<&'a str>,
     /// The length that is known.
     pub length: Option<u64>,
     /// Was a Range sent at all?
@@ -54,8 +56,8 @@ pub fn came(asked: Asked<'_>, head: &Head, body: Option<u64>) -> Came {
     if asked.to.is_some_and(|to| end > to) {
         return Came::Misfit("a longer range than the one asked for");
     }
-    if let (Some(known), Some(total)) = (asked.length, total)
-        && known != total
+    if let Some(known) = asked.length
+        && (total.is_some_and(|total| known != total) || end > known)
     {
         return Came::Misfit("another length than before");
     }
@@ -65,7 +67,16 @@ pub fn came(asked: Asked<'_>, head: &Head, body: Option<u64>) -> Came {
     if !is_same(head, asked.validator) {
         return Came::Misfit("a part of another version");
     }
+    // A server that knows what was asked for may leave it out (RFC 9110 15.3.7).
+    if coding(head).is_some_and(|coding| !coding.eq_ignore_ascii_case(asked.coding.unwrap_or("identity"))) {
+        return Came::Misfit("a part in another Content-Encoding");
+    }
     Came::Part { at: first, end, length: asked.length.or(total) }
+}
+
+/// The Content-Encoding of an answer.
+pub fn coding(head: &Head) -> Option<String> {
+    head.get("content-encoding").map(|coding| String::from_utf8_lossy(coding).trim().to_owned())
 }
 
 /// Does a 416 say that there is nothing behind what is there, because it is everything?
@@ -100,7 +111,7 @@ mod tests {
     use crate::response::head;
 
     const ASKED: Asked<'_> =
-        Asked { from: 10, to: None, validator: Some("\"a\""), length: Some(100), ranged: true };
+        Asked { from: 10, to: None, validator: Some("\"a\""), coding: None, length: Some(100), ranged: true };
 
     #[test]
     fn only_a_part_that_fits_is_gone_on_with() {
@@ -117,6 +128,7 @@ mod tests {
             ("bytes 11-99/100", "\"a\"", Some(89)),
             ("bytes 0-9/100", "\"a\"", Some(10)),
             ("bytes 10-99/101", "\"a\"", Some(90)),
+            ("bytes 10-100/*", "\"a\"", Some(91)),
             ("bytes 10-99/100", "\"a\"", Some(91)),
             ("bytes 10-99/100", "\"b\"", Some(90)),
             ("bytes 10-99/100", "W/\"a\"", Some(90)),
@@ -128,6 +140,18 @@ mod tests {
         }
         let multipart = [("Content-Type", "multipart/byteranges; boundary=x"), ("ETag", "\"a\"")];
         assert!(matches!(came(ASKED, &head(206, &multipart), None), Came::Misfit(_)));
+    }
+
+    #[test]
+    fn a_part_has_the_coding_of_what_is_there() {
+        let of = |coding: Option<&str>, value: &str| {
+            let fields = [("Content-Range", "bytes 10-99/100"), ("Content-Encoding", value)];
+            matches!(came(Asked { coding, ..ASKED }, &head(206, &fields), None), Came::Part { .. })
+        };
+        assert!(of(None, "Identity") && of(Some("gzip"), "GZIP"));
+        assert!(!of(None, "gzip") && !of(Some("gzip"), "br") && !of(Some("gzip"), "identity"));
+        let silent = head(206, &[("Content-Range", "bytes 10-99/100")]);
+        assert!(matches!(came(Asked { coding: Some("gzip"), ..ASKED }, &silent, None), Came::Part { .. }));
     }
 
     #[test]

@@ -42,6 +42,14 @@ pub struct Download<'j> {
     pub failures: AtomicU32,
 }
 
+/// An answer to what was asked for.
+pub struct Answer {
+    pub opened: Opened,
+    pub came: Came,
+    /// Where the history tells of it.
+    pub attempt: usize,
+}
+
 impl Download<'_> {
     /// Asks until all of it is there.
     pub fn fetch(&self) -> Result<()> {
@@ -49,17 +57,21 @@ impl Download<'_> {
         let mut unconfirmed = self.part.lock().is_complete();
         let (mut first, mut plain, mut misfits) = (true, false, 0);
         let mut other = None;
+        // May several connections share the work?
+        let mut shares = self.job.ranges;
         while unconfirmed || !self.part.lock().is_complete() {
             let ask = self.ask(std::mem::take(&mut plain));
             let ranged = ask.range().is_some();
             let outcome = match other.take() {
                 Some(other) => Ok(other),
-                None => self.open(&ask, &self.halt),
+                None => self.open(&ask, &self.halt).inspect_err(|e| self.count(&e.attempts)),
             };
-            let (mut opened, came) = match outcome {
-                Ok(opened) => opened,
-                Err(error) if unconfirmed && ranged && self.confirms(&error) => {
-                    self.tally.resume();
+            let mut answer = match outcome {
+                Ok(answer) => answer,
+                Err(error) if ranged && self.confirms(&error) => {
+                    if first {
+                        self.tally.resume();
+                    }
                     return Ok(());
                 }
                 // Is it the Range that is refused? Then all of it is asked for, once.
@@ -69,35 +81,37 @@ impl Download<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            self.expect(&mut opened, came)?;
-            let (at, end) = match came {
+            let (at, end) = match answer.came {
+                Came::Misfit(what) => {
+                    misfits += 1;
+                    if misfits > 1 || !ranged {
+                        let what = format!("the server broke HTTP: it answered with {what}");
+                        return Err(answer.opened.failed(Error::new(Kind::Protocol, what)));
+                    }
+                    let path = self.part.lock().path();
+                    log::debug(format_args!("{path}: {what}; begun again"));
+                    plain = true;
+                    continue;
+                }
                 Came::Whole => {
-                    let length = opened.length();
-                    self.restart(&opened, length)?;
+                    let length = answer.opened.length();
+                    self.expect(&mut answer.opened, length)?;
+                    self.restart(&answer.opened, length)?;
                     (0, length)
                 }
                 Came::Part { at, end, length } => {
-                    self.part.lock().state.length = length;
-                    self.tally.expect(length);
+                    self.expect(&mut answer.opened, length)?;
                     if first {
                         self.tally.resume();
                     }
                     (at, Some(end))
                 }
-                Came::Misfit(what) => {
-                    misfits += 1;
-                    if misfits > 1 || !ranged {
-                        let what = format!("the server broke HTTP: it answered with {what}");
-                        return Err(opened.failed(Error::new(Kind::Protocol, what)));
-                    }
-                    log::debug(format_args!("{}: {what}; begun again", self.part.lock().path()));
-                    plain = true;
-                    continue;
-                }
             };
             (unconfirmed, first) = (false, false);
-            let splits = self.may_split(&opened);
-            other = lanes::fetch(self, opened, at, end, splits)?;
+            let splits = shares && self.may_split(&answer.opened);
+            other = lanes::fetch(self, answer, at, end, splits)?;
+            // Who answers a range with something else does not share: else it would be begun again and again.
+            shares &= other.is_none();
         }
         Ok(())
     }
@@ -117,29 +131,55 @@ impl Download<'_> {
         Ask { from, last, if_range: Some(validator.clone()), left, tried }
     }
 
-    /// Asks, and says what came.
-    pub fn open(&self, ask: &Ask, halt: &Arc<Token>) -> Result<(Opened, Came)> {
+    /// Asks, and says what came. A failure is not counted yet.
+    pub fn open(&self, ask: &Ask, halt: &Arc<Token>) -> Result<Answer> {
         let outcome = (self.job.opener)(ask, Some(halt));
-        let (attempts, redirects) = match &outcome {
-            Ok(opened) => (&opened.meta.attempts, opened.meta.redirects.len()),
-            Err(error) => (&error.attempts, 0),
+        let attempts: &[Attempt] = match &outcome {
+            Ok(opened) => &opened.meta.attempts,
+            // What this call has ended itself, because it needs it no more, nobody has to hear of.
+            Err(error) if halt.is_cancelled() && !self.halt.is_cancelled() => {
+                error.attempts.split_last().map_or(&[], |(_, before)| before)
+            }
+            Err(error) => &error.attempts,
         };
-        let failed = attempts.len().saturating_sub(redirects + usize::from(outcome.is_ok()));
-        self.failures.fetch_add(u32::try_from(failed).unwrap_or(u32::MAX), Relaxed);
-        self.history.lock().extend(attempts.iter().cloned());
-        let opened = outcome?;
+        let attempt = {
+            let mut history = self.history.lock();
+            history.extend(attempts.iter().cloned());
+            history.len().saturating_sub(1)
+        };
+        let mut opened = outcome?;
+        if let Some((_, before)) = opened.meta.attempts.split_last() {
+            self.count(before);
+        }
         *self.last.lock() = Some((opened.head.clone(), opened.meta.clone()));
-        let part = self.part.lock();
+        if opened.is_decoded() {
+            let what = "the file came with a Content-Encoding although it was asked for as it is; `accept_encoding: \
+                        identity` keeps such bytes as they come";
+            return Err(opened.failed(Error::new(Kind::Decode, what)));
+        }
+        let mut part = self.part.lock();
         let asked = Asked {
             from: ask.from,
             to: ask.last.map(|last| last + 1),
             validator: part.state.validator.as_deref(),
+            coding: part.state.coding.as_deref(),
             length: part.state.length,
             ranged: ask.range().is_some(),
         };
         let came = came(asked, &opened.head, opened.length());
+        if let Came::Part { length, .. } = came {
+            part.state.length = length;
+            self.tally.expect(length);
+        }
         drop(part);
-        Ok((opened, came))
+        Ok(Answer { opened, came, attempt })
+    }
+
+    /// Counts attempts that have failed: the call makes no more than it is allowed.
+    pub fn count(&self, failed: &[Attempt]) {
+        let is_redirect = |a: &&Attempt| a.status.is_some_and(|s| (300..400).contains(&s));
+        let failed = failed.len() - failed.iter().filter(is_redirect).count();
+        self.failures.fetch_add(u32::try_from(failed).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// The time that is left.
@@ -158,35 +198,31 @@ impl Download<'_> {
         part.there().gaps(part.state.length).first().map_or(part.there().end(), |gap| gap.from)
     }
 
-    /// Does a failure say that everything was there already?
+    /// Does a failure say that everything is there already?
     fn confirms(&self, error: &Error) -> bool {
-        let part = self.part.lock();
-        let (Some(416), Some(answer), Some(length)) = (error.http_status, &error.response, part.state.length)
-        else {
-            return false;
-        };
-        let confirmed = answer::is_everything(&answer.head, length, part.state.validator.as_deref());
+        let mut part = self.part.lock();
+        let (Some(416), Some(answer)) = (error.http_status, &error.response) else { return false };
+        let length = part.state.length.unwrap_or(part.there().end());
+        let confirmed = part.there().gaps(Some(length)).is_empty()
+            && answer::is_everything(&answer.head, length, part.state.validator.as_deref());
         if confirmed {
+            part.state.length = Some(length);
+            self.tally.expect(Some(length));
             *self.last.lock() = Some((answer.head.clone(), answer.meta.clone()));
         }
         confirmed
     }
 
-    /// May several connections share the work?
+    /// Is it worth to ask for ranges?
     fn may_split(&self, opened: &Opened) -> bool {
         let refuses = opened.head.get("accept-ranges").is_some_and(|v| v.eq_ignore_ascii_case(b"none"));
-        self.job.ranges && !refuses && self.part.lock().state.validator.is_some()
+        !refuses && self.part.lock().state.validator.is_some()
     }
 
     /// Is an answer what the caller expects?
-    fn expect(&self, opened: &mut Opened, came: Came) -> Result<()> {
+    fn expect(&self, opened: &mut Opened, total: Option<u64>) -> Result<()> {
         let settings = &self.job.settings;
         let fail = |opened: &mut Opened, kind, what: String| Err(opened.failed(Error::new(kind, what)));
-        if opened.is_decoded() {
-            let what = "the file came with a Content-Encoding although it was asked for as it is; `accept_encoding: \
-                        identity` keeps such bytes as they come";
-            return fail(opened, Kind::Decode, what.into());
-        }
         if let Some(expected) = &settings.expected_type {
             let media = opened.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
             let essence = media.split(';').next().unwrap_or_default().trim().to_owned();
@@ -195,11 +231,6 @@ impl Download<'_> {
                 return fail(opened, Kind::Checksum, what);
             }
         }
-        let total = match came {
-            Came::Whole => opened.length(),
-            Came::Part { length, .. } => length,
-            Came::Misfit(_) => return Ok(()),
-        };
         match (total, settings.expected_size) {
             (Some(total), Some(expected)) if total != expected => {
                 let what = format!("it has {total} bytes, and {expected} are expected (expected_size)");
@@ -227,6 +258,7 @@ impl Download<'_> {
         };
         let state = State {
             validator: strong_validator(&opened.head).filter(|_| self.job.ranges),
+            coding: answer::coding(&opened.head),
             length,
             digests: digest::of_answer(&opened.head, true),
             name,
@@ -244,12 +276,11 @@ impl Download<'_> {
         outcome.map_err(|e| located(e, &self.job.settings.endpoint))
     }
 
-    /// Notes a failure of an answer that was under way.
-    pub fn cut(&self, error: Error) -> Error {
-        if let (Some(own), Some(last)) = (self.history.lock().last_mut(), error.attempts.last()) {
+    /// Notes the failure of an answer that was under way.
+    pub fn note(&self, attempt: usize, error: &Error) {
+        if let (Some(own), Some(last)) = (self.history.lock().get_mut(attempt), error.attempts.last()) {
             own.error.clone_from(&last.error);
         }
-        error
     }
 
     /// A failure of the part.

@@ -33,6 +33,11 @@ impl Existing {
         FileType::from_raw_mode(self.0.st_mode) == FileType::Directory
     }
 
+    /// May another file take its place? Not that of a device, a pipe or a socket.
+    pub fn is_replaceable(&self) -> bool {
+        self.is_file() || FileType::from_raw_mode(self.0.st_mode) == FileType::Symlink
+    }
+
     fn is_file(&self) -> bool {
         FileType::from_raw_mode(self.0.st_mode) == FileType::RegularFile
     }
@@ -195,6 +200,11 @@ impl Folder {
     }
 }
 
+/// Lets others have it, also where a child process still has the same descriptor.
+pub fn release(file: &File) {
+    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+}
+
 fn lock(file: &File) -> io::Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         // Some file systems know no locks; better without one than not at all.
@@ -206,6 +216,11 @@ fn lock(file: &File) -> io::Result<()> {
 /// What the system says of a folder that is to be a file.
 pub fn is_folder() -> io::Error {
     Errno::ISDIR.into()
+}
+
+/// What the system says of something that is no file.
+pub fn is_no_file() -> io::Error {
+    Errno::INVAL.into()
 }
 
 /// What the system says of a name that is taken.

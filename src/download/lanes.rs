@@ -11,14 +11,14 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::answer::{self, Came};
-use super::fetch::{Download, expected_size_passed};
+use super::fetch::{Answer, Download, expected_size_passed};
 use super::pipe::Pipe;
 use super::ranges::Gap;
-use crate::errand;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::{Opened, Unspliced};
 use crate::transfer::Ask;
 use crate::transport::Token;
+use crate::{errand, log};
 
 /// A range that is worth a request of its own, bytes.
 const SHORTEST: u64 = 1 << 20;
@@ -37,12 +37,23 @@ struct Spans {
     waiting: Vec<Gap>,
     /// By number of thread: the rest of what it fetches.
     under_way: Vec<Option<Gap>>,
+    /// By number of thread: has its request no answer yet?
+    asking: Vec<bool>,
     /// Is a range that is under way cut in two?
     splits: bool,
     /// The first failure; nobody goes on.
     failure: Option<Error>,
     /// An answer that does not fit to what is there.
-    other: Option<(Opened, Came)>,
+    other: Option<Answer>,
+}
+
+/// A body that is being taken into the file.
+struct Body {
+    opened: Opened,
+    /// The byte behind its last; None: nobody knows.
+    end: Option<u64>,
+    /// Where the history tells of it.
+    attempt: usize,
 }
 
 impl Spans {
@@ -53,6 +64,7 @@ impl Spans {
         }
         let gap = if self.waiting.is_empty() { self.split()? } else { self.waiting.remove(0) };
         self.under_way[lane] = Some(gap);
+        self.asking[lane] = true;
         Some(gap)
     }
 
@@ -76,6 +88,39 @@ impl Spans {
         claim
     }
 
+    /// What a thread fetches is what its answer brings. A server may send less than it was asked for: the rest waits.
+    fn narrow(&mut self, lane: usize, at: u64, end: u64, length: Option<u64>) {
+        self.asking[lane] = false;
+        let Some(gap) = &mut self.under_way[lane] else { return };
+        let to = gap.to.or(length);
+        (gap.from, gap.to) = (at, Some(to.map_or(end, |to| to.min(end))));
+        if to.is_none_or(|to| end < to) {
+            self.wait([Gap { from: end, to }]);
+        }
+    }
+
+    /// A thread is at the end of its range: its body is read on where it goes on with what nobody fetches, or has
+    /// asked for in vain so far.
+    fn extend(&mut self, lane: usize, body_end: Option<u64>) -> bool {
+        let Some(Gap { to: Some(at), .. }) = self.under_way[lane] else { return false };
+        let Some(end) = body_end.filter(|end| at < *end) else { return false };
+        let follows = |gap: &Gap| gap.from == at && gap.length() != Some(0);
+        let next = match self.waiting.iter().position(follows) {
+            Some(place) => Some(self.waiting.remove(place)),
+            None => {
+                let asking = self.under_way.iter_mut().zip(&self.asking).filter(|(_, asking)| **asking);
+                asking
+                    .map(|(gap, _)| gap)
+                    .find(|gap| gap.as_ref().is_some_and(follows))
+                    .and_then(Option::take)
+            }
+        };
+        let Some(next) = next else { return false };
+        self.under_way[lane] = Some(next);
+        self.narrow(lane, at, end, None);
+        true
+    }
+
     /// It did not get all that it was promised.
     fn unclaim(&mut self, lane: usize, bytes: u64) {
         if let Some(gap) = &mut self.under_way[lane] {
@@ -85,9 +130,18 @@ impl Spans {
 
     /// A thread has its range, or does not go on with it.
     fn leave(&mut self, lane: usize) {
+        self.asking[lane] = false;
         let left = self.under_way[lane].take().filter(|gap| gap.length() != Some(0));
-        self.waiting.extend(left);
+        self.wait(left);
+    }
+
+    fn wait(&mut self, gaps: impl IntoIterator<Item = Gap>) {
+        self.waiting.extend(gaps);
         self.waiting.sort_by_key(|gap| gap.from);
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.iter().all(Option::is_none)
     }
 
     fn is_alone(&self, lane: usize) -> bool {
@@ -103,32 +157,42 @@ struct Lanes<'d, 'j> {
     halt: Arc<Token>,
 }
 
-/// Fetches what is missing, at first from an answer that begins `at` a byte. What remains missing without a failure has
-/// to be asked for anew, or comes with the answer that is given.
+/// Fetches what is missing, at first from an answer that brings the bytes from `at` to `end`. What remains missing
+/// without a failure has to be asked for anew, or comes with the answer that is given.
 pub fn fetch(
     download: &Download<'_>,
-    opened: Opened,
+    first: Answer,
     at: u64,
     end: Option<u64>,
     splits: bool,
-) -> Result<Option<(Opened, Came)>> {
-    let (mut waiting, alone) = {
+) -> Result<Option<Answer>> {
+    let (mut waiting, length, alone) = {
         let part = download.part.lock();
+        let length = part.state.length;
         // Only what is known to be the same can be put together.
-        (part.there().gaps(part.state.length), part.state.validator.is_none())
+        (part.there().gaps(length), length, part.state.validator.is_none())
     };
-    let count = if splits { download.job.settings.segments.map_or(1, NonZeroU32::get) as usize } else { 1 };
-    if !waiting.is_empty() {
-        waiting.remove(0);
-    }
+    let gap = if waiting.is_empty() { Gap { from: at, to: end } } else { waiting.remove(0) };
     if alone {
         waiting.clear();
     }
+    let count = if splits { download.job.settings.segments.map_or(1, NonZeroU32::get) as usize } else { 1 };
     let mut under_way = vec![None; count];
-    under_way[0] = Some(Gap { from: at, to: end });
-    let spans = Spans { waiting, under_way, splits: splits && end.is_some(), failure: None, other: None };
+    under_way[0] = Some(gap);
+    let mut spans = Spans {
+        waiting,
+        under_way,
+        asking: vec![false; count],
+        splits: splits && end.is_some(),
+        failure: None,
+        other: None,
+    };
+    if let Some(end) = end {
+        spans.narrow(0, at, end, length);
+    }
     let halt = Arc::new(Token::child(Some(download.halt.clone())));
     let lanes = Lanes { download, spans: Mutex::new(spans), halt };
+    let body = Body { opened: first.opened, end, attempt: first.attempt };
     thread::scope(|scope| {
         for lane in 1..count {
             let lanes = &lanes;
@@ -138,38 +202,49 @@ pub fn fetch(
                 break;
             }
         }
-        lanes.work(0, Some((opened, end)));
+        lanes.work(0, Some(body));
     });
     let spans = lanes.spans.into_inner();
     spans.failure.map_or(Ok(spans.other), Err)
 }
 
 impl Lanes<'_, '_> {
-    /// What one thread does, at first with an answer and the end of its body.
-    fn work(&self, lane: usize, mut opened: Option<(Opened, Option<u64>)>) {
+    /// What one thread does.
+    fn work(&self, lane: usize, mut body: Option<Body>) {
         let mut pipe = Pipe::new();
         loop {
-            let gap = match &opened {
+            let gap = match &body {
                 Some(_) => self.spans.lock().under_way[lane],
                 None => self.spans.lock().take(lane),
             };
-            let Some(gap) = gap else { return };
-            let (answer, from) = match opened.take() {
+            let Some(gap) = gap else {
+                // Nobody has to wait for an answer that is not needed any more.
+                if self.spans.lock().is_over() {
+                    self.halt.cancel();
+                }
+                return;
+            };
+            let (body, from) = match body.take() {
                 // The first answer may begin before what is missing.
-                Some(answer) => (Some(answer), self.download.first_missing().max(gap.from)),
+                Some(body) => (Some(body), self.download.first_missing().max(gap.from)),
                 None => (self.ask(lane, gap), gap.from),
             };
-            let Some((mut answer, body_end)) = answer else { return };
-            let outcome = self.receive(lane, &mut answer, body_end, &mut pipe, from);
+            let Some(mut body) = body else { return };
+            let outcome = self.receive(lane, &mut body, &mut pipe, from);
             self.spans.lock().leave(lane);
             match outcome {
                 Ok(()) => {}
-                Err(Cut::Final(error)) => return self.fail(error),
+                Err(Cut::Final(error)) => {
+                    self.download.note(body.attempt, &error);
+                    return self.fail(error);
+                }
                 Err(Cut::Body(error)) => {
-                    drop(answer);
+                    let attempt = body.attempt;
+                    drop(body);
                     if self.spans.lock().failure.is_some() {
                         return;
                     }
+                    self.download.note(attempt, &error);
                     if let Err(error) = self.download.wait(error, &self.halt) {
                         return self.fail(error);
                     }
@@ -182,69 +257,68 @@ impl Lanes<'_, '_> {
     }
 
     fn fail(&self, error: Error) {
+        // What one had still to wait for may have been done by the others.
+        if self.halt.is_cancelled() && !self.download.halt.is_cancelled() {
+            return;
+        }
         self.spans.lock().failure.get_or_insert(error);
         self.halt.cancel();
     }
 
-    /// Asks for a range. None: it is not to be had in this way. Meanwhile others may take a part of it over: where the
-    /// body ends only the answer says.
-    fn ask(&self, lane: usize, gap: Gap) -> Option<(Opened, Option<u64>)> {
+    /// Asks for a range. None: it is not to be had in this way.
+    fn ask(&self, lane: usize, gap: Gap) -> Option<Body> {
         let download = self.download;
-        let ask = download.ask_for(gap);
-        let outcome = download.open(&ask, &self.halt);
+        let outcome = download.open(&download.ask_for(gap), &self.halt);
         let mut spans = self.spans.lock();
-        let alone = spans.is_alone(lane);
-        let leave = |spans: &mut Spans| {
-            spans.leave(lane);
-            spans.splits = false;
-        };
-        match outcome {
-            Ok((opened, Came::Part { at, end, .. })) => {
-                if let Some(gap) = &mut spans.under_way[lane] {
-                    gap.from = at;
-                }
-                return Some((opened, Some(end)));
-            }
+        if let Ok(Answer { opened, came: Came::Part { at, end, length }, attempt }) = outcome {
+            spans.narrow(lane, at, end, length);
+            return Some(Body { opened, end: Some(end), attempt });
+        }
+        // One whose range was taken over meanwhile has nothing to say.
+        let alone = spans.under_way[lane].is_some() && spans.is_alone(lane);
+        spans.leave(lane);
+        spans.splits = false;
+        let error = match outcome {
             // It has changed, or the server gives no ranges any more.
             Ok(other) => {
-                leave(&mut spans);
                 spans.other = Some(other).filter(|_| alone);
+                return None;
             }
-            Err(error) if !alone || error.http_status.is_some_and(answer::may_be_the_range) => {
-                leave(&mut spans);
-                crate::log::debug(format_args!("{}; left to the others", error.message));
-            }
-            Err(error) => {
-                leave(&mut spans);
-                drop(spans);
+            Err(error) => error,
+        };
+        drop(spans);
+        if alone {
+            download.count(&error.attempts);
+            if !error.http_status.is_some_and(answer::may_be_the_range) {
                 self.fail(error);
             }
+        } else {
+            log::debug(format_args!("{}; left to the others", error.message));
         }
         None
     }
 
     /// Takes a body into the file. Bytes before `counted` were counted already.
-    fn receive(
-        &self,
-        lane: usize,
-        opened: &mut Opened,
-        body_end: Option<u64>,
-        pipe: &mut Pipe,
-        counted: u64,
-    ) -> Result<(), Cut> {
+    fn receive(&self, lane: usize, body: &mut Body, pipe: &mut Pipe, counted: u64) -> Result<(), Cut> {
         let download = self.download;
-        let Some(Gap { from: mut at, .. }) = self.spans.lock().under_way[lane] else { return Ok(()) };
+        let Some(mut at) = self.spans.lock().under_way[lane].map(|gap| gap.from) else { return Ok(()) };
         loop {
-            let claim = self.spans.lock().claim(lane, pipe.appetite(at));
+            let claim = {
+                let mut spans = self.spans.lock();
+                match spans.claim(lane, pipe.appetite(at)) {
+                    0 if spans.extend(lane, body.end) => continue,
+                    claim => claim,
+                }
+            };
             if claim == 0 {
-                return self.end(opened, at, body_end);
+                return self.end(body, at);
             }
             let mut here = at;
             let came = |n| {
                 here += n;
                 download.tally.add(here.saturating_sub(counted).min(n));
             };
-            let (written, outcome) = pipe.carry(opened, &download.file, at, claim, came);
+            let (written, outcome) = pipe.carry(&mut body.opened, &download.file, at, claim, came);
             let there = {
                 let mut part = download.part.lock();
                 part.wrote(at, at + written);
@@ -255,44 +329,43 @@ impl Lanes<'_, '_> {
             if let Some(there) = there {
                 download.put_down(there).map_err(Cut::Final)?;
             }
-            if let Some(error) = expected_size_passed(download, opened, at) {
+            if let Some(error) = expected_size_passed(download, &mut body.opened, at) {
                 return Err(Cut::Final(error));
             }
             match outcome {
                 Ok(false) => {}
-                Ok(true) => return self.ended(lane, opened, at, body_end),
-                Err(Unspliced::Body(error)) => return Err(Cut::Body(download.cut(error))),
+                Ok(true) => return self.ended(lane, body, at),
+                Err(Unspliced::Body(error)) => return Err(Cut::Body(error)),
                 Err(Unspliced::File(error)) => return Err(Cut::Final(download.unwritten(&error))),
             }
         }
     }
 
-    /// All bytes of the range are there: so should be the end of the body, unless others fetch the rest of it.
-    fn end(&self, opened: &mut Opened, at: u64, body_end: Option<u64>) -> Result<(), Cut> {
+    /// All bytes of the range are there. Where they are the answer's last ones, its body has to end here.
+    fn end(&self, body: &mut Body, at: u64) -> Result<(), Cut> {
         use crate::exchange::Read;
-        if body_end != Some(at) || self.halt.is_cancelled() {
+        if body.end != Some(at) || self.halt.is_cancelled() {
             return Ok(());
         }
-        match opened.read(&mut [0], None) {
+        match body.opened.read(&mut [0], None) {
             Ok(Read::End | Read::Nothing) => Ok(()),
             Ok(Read::Bytes(_)) => {
                 let what = "the server broke HTTP: a body that is longer than its Content-Range";
-                Err(Cut::Final(opened.failed(Error::new(Kind::Protocol, what))))
+                Err(Cut::Final(body.opened.failed(Error::new(Kind::Protocol, what))))
             }
-            Err(error) => Err(Cut::Body(self.download.cut(error))),
+            Err(error) => Err(Cut::Body(error)),
         }
     }
 
     /// The body is at its end.
-    fn ended(&self, lane: usize, opened: &mut Opened, at: u64, body_end: Option<u64>) -> Result<(), Cut> {
+    fn ended(&self, lane: usize, body: &mut Body, at: u64) -> Result<(), Cut> {
         let download = self.download;
-        let expected = body_end.or(download.job.settings.expected_size);
+        let expected = body.end.or(download.job.settings.expected_size);
         if let Some(end) = expected.filter(|end| at < *end) {
             let what = format!("the body ended at byte {at} of {end}");
-            let error = opened.failed(Error::new(Kind::Truncated, what));
-            return Err(Cut::Body(download.cut(error)));
+            return Err(Cut::Body(body.opened.failed(Error::new(Kind::Truncated, what))));
         }
-        if body_end.is_none() {
+        if body.end.is_none() {
             self.spans.lock().under_way[lane] = None;
             let mut part = download.part.lock();
             part.ends();
@@ -330,6 +403,7 @@ mod tests {
         Spans {
             waiting: waiting.to_vec(),
             under_way: vec![None; lanes],
+            asking: vec![false; lanes],
             splits: true,
             failure: None,
             other: None,
@@ -358,6 +432,40 @@ mod tests {
         spans.leave(2);
         assert!(spans.is_alone(3));
         assert_eq!(spans.waiting, [gap(M, 2 * M), gap(5 * M, 8 * M), gap(9 * M, 10 * M)]);
+    }
+
+    #[test]
+    fn an_answer_that_brings_less_leaves_the_rest_to_whoever_comes() {
+        let mut spans = spans(&[], 2);
+        spans.under_way[0] = Some(gap(10, 50));
+        spans.narrow(0, 5, 30, Some(60));
+        assert_eq!((spans.under_way[0], &spans.waiting[..]), (Some(gap(5, 30)), &[gap(30, 50)][..]));
+        // Somebody has taken the end of it while it was asked for.
+        spans.under_way[1] = Some(gap(60, 70));
+        spans.narrow(1, 60, 100, Some(100));
+        assert_eq!((spans.under_way[1], spans.waiting.len()), (Some(gap(60, 70)), 1));
+        // Its end was not known.
+        spans.under_way[1] = Some(Gap { from: 60, to: None });
+        spans.narrow(1, 60, 100, None);
+        assert_eq!((spans.under_way[1], spans.waiting[1]), (Some(gap(60, 100)), Gap { from: 100, to: None }));
+    }
+
+    #[test]
+    fn a_body_is_read_on_where_nobody_fetches_what_follows() {
+        let mut spans = spans(&[gap(20, 40), gap(60, 80)], 1);
+        spans.under_way[0] = Some(gap(20, 20));
+        assert!(!spans.extend(0, Some(20)) && !spans.extend(0, None));
+        assert!(spans.extend(0, Some(30)));
+        assert_eq!((spans.under_way[0], spans.waiting[0]), (Some(gap(20, 30)), gap(30, 40)));
+        spans.under_way[0] = Some(gap(50, 50));
+        assert!(!spans.extend(0, Some(100)));
+        // Somebody fetches it, or has no answer yet.
+        let mut spans = self::spans(&[], 2);
+        spans.under_way = vec![Some(gap(20, 20)), Some(gap(20, 40))];
+        assert!(!spans.extend(0, Some(100)));
+        spans.asking[1] = true;
+        assert!(spans.extend(0, Some(100)));
+        assert_eq!(spans.under_way, [Some(gap(20, 40)), None]);
     }
 
     #[test]

@@ -157,6 +157,11 @@ fn target(folder: &Folder, name: &str, overwrite: bool) -> Result<Option<Existin
             error.message += " (`overwrite` is false)";
             Err(error)
         }
+        Some(there) if !there.is_replaceable() => {
+            let mut error = failed("write", &path, &folder::is_no_file());
+            error.message += " (a device, a pipe or a socket is not replaced)";
+            Err(error)
+        }
         there => Ok(there),
     }
 }

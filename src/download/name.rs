@@ -162,6 +162,8 @@ pub fn is_device(name: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn named(disposition: &str) -> String {
@@ -221,6 +223,17 @@ mod tests {
         assert!(long.len() <= LONGEST && long.ends_with("x.gz"), "{long}");
         let long = named(&format!("attachment; filename=\"{}\"", "é".repeat(2500)));
         assert!(long.len() <= LONGEST && long.starts_with('é'), "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_of_a_servers_is_one_that_is_safe(name in "(CON|com1|\\.|x| |é|/|\\.part|\\.state~?|\\PC){0,230}") {
+            if let Some(name) = safe(&name) {
+                prop_assert!(is_safe(&name) && name.len() <= LONGEST, "{name:?}");
+                prop_assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{name:?}");
+                prop_assert!(!part(&name).ends_with(".part.part"), "{name:?}");
+            }
+        }
     }
 
     #[test]

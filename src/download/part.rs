@@ -48,6 +48,12 @@ fn state_name(part: &str) -> String {
     format!("{part}.state")
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        folder::release(&self.file);
+    }
+}
+
 impl Part {
     /// Opens it for this call alone. `source`: what is asked for; `resume`: may what is there be gone on with?
     pub fn open(folder: Folder, name: String, source: String, resume: bool) -> Result<Part> {
@@ -173,7 +179,11 @@ impl Part {
     /// The call ends without the whole: what there is stays for the next one, where there is something.
     pub fn keep(&mut self) {
         if self.there.is_empty() && self.state.there.is_empty() {
-            return self.discard();
+            // What was left for something else stays until there is an answer that takes its place.
+            if !self.recorded {
+                self.discard();
+            }
+            return;
         }
         if self.state.validator.is_some()
             && let Err(first) = self.checkpoint()

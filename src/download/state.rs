@@ -18,6 +18,8 @@ pub struct State {
     pub source: String,
     /// What tells that the resource is still the same; None: nothing does, and the part is of no use.
     pub validator: Option<String>,
+    /// The Content-Encoding that its bytes came in.
+    pub coding: Option<String>,
     /// How long the whole is.
     pub length: Option<u64>,
     /// Which bytes are there.
@@ -65,6 +67,7 @@ mod tests {
         State {
             source: "abc".into(),
             validator: Some("\"v1\"".into()),
+            coding: None,
             length: Some(200),
             there,
             digests: vec![Digest::parse("md5=JfnnlDI7RTiF9RgfG2JNCw==").unwrap()],

@@ -16,6 +16,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use apl as _; // the exported functions are in there
 use serde_json::Value;
@@ -982,21 +983,35 @@ fn status(f: impl FnOnce(*mut *mut c_void) -> i32) -> Result<(), Fault> {
 
 /// Runs `f` and gives every log line of the process meanwhile. One at a time: the log is the process's.
 pub fn log_lines<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let (result, lines) = logged(f);
+    (result, lines.into_iter().map(|(line, _)| line).collect())
+}
+
+/// The same, but for the threads on which the lines were told.
+pub fn log_threads<T>(f: impl FnOnce() -> T) -> (T, Vec<ThreadId>) {
+    let (result, lines) = logged(f);
+    (result, lines.into_iter().map(|(_, thread)| thread).collect())
+}
+
+type Line = (String, ThreadId);
+
+fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<Line>) {
     static ONE: Mutex<()> = Mutex::new(());
 
     unsafe extern "C" fn on_log(level: i32, message: *const c_char, user_data: *mut c_void) {
         // SAFETY: `on_drop` has not run: a callback that runs keeps its user data.
-        let lines = unsafe { &*user_data.cast::<Mutex<Vec<String>>>() };
-        lines.lock().unwrap().push(format!("{level} {}", owned(message)));
+        let lines = unsafe { &*user_data.cast::<Mutex<Vec<Line>>>() };
+        let line = (format!("{level} {}", owned(message)), std::thread::current().id());
+        lines.lock().unwrap().push(line);
     }
 
     unsafe extern "C" fn on_drop(user_data: *mut c_void) {
         // SAFETY: it came from `into_raw` and is given back once.
-        drop(unsafe { Arc::from_raw(user_data.cast::<Mutex<Vec<String>>>().cast_const()) });
+        drop(unsafe { Arc::from_raw(user_data.cast::<Mutex<Vec<Line>>>().cast_const()) });
     }
 
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let lines: Arc<Mutex<Vec<Line>>> = Arc::default();
     let kept = Arc::into_raw(lines.clone()).cast_mut().cast();
     // SAFETY: the user data lives until `on_drop`.
     unsafe { c::apl_log_set(5, Some(on_log), kept, Some(on_drop)) };
