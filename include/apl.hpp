@@ -706,6 +706,16 @@ struct RequestTrampoline {
  */
 using EventTaker = std::function<std::int32_t(const std::vector<Event>&)>;
 
+/**
+ * What came of events that were consumed: Ok, or Stopped by their taker, and the summary, JSON.
+ *
+ * @since 0.1.0
+ */
+struct Consumed {
+  Status status;
+  Response summary;
+};
+
 namespace detail {
 
 /* What C calls, as above. */
@@ -789,15 +799,18 @@ class Connector {
     });
   }
 
-  /** Takes server-sent events, a chunk at a time, until they end or `taker` stops it; the body is a summary, JSON.
-   *  Without a taker it has the chunks. @since 0.1.0 */
-  Response consume_sse(Text endpoint, EventTaker taker, Text params = nullptr, Text options = nullptr,
+  /** Takes server-sent events, a chunk at a time, until they end or the taker stops it. Without a taker, which may be
+   *  empty, the summary has the chunks. @since 0.1.0 */
+  Consumed consume_sse(Text endpoint, const EventTaker& taker, Text params = nullptr, Text options = nullptr,
                        const Cancel* cancel = nullptr) const {
-    const apl_events_fn on_events = taker ? &detail::EventTrampoline::take : nullptr;
-    return answer([&](apl_response** out, apl_error** error) {
-      return apl_consume_sse(get(), endpoint.get(), params.get(), options.get(), on_events, &taker, token(cancel), out,
-                             error);
+    apl_status status = APL_STATUS_OK;
+    Response summary = answer([&](apl_response** out, apl_error** error) {
+      status = apl_consume_sse(get(), endpoint.get(), params.get(), options.get(),
+                               taker ? &detail::EventTrampoline::take : nullptr, const_cast<EventTaker*>(&taker),
+                               token(cancel), out, error);
+      return status;
     });
+    return Consumed{static_cast<Status>(status), std::move(summary)};
   }
 
   /** Downloads to a file; on_progress may be empty. @since 0.1.0 */

@@ -19,7 +19,7 @@ use support::{Close, Gate, Request, Server, finish, ok_json, read_request, respo
 
 /// Large enough that no socket holds all of them.
 const LARGE: usize = 64 * 1024;
-const MANY: usize = 1000;
+const MANY: usize = 400;
 
 fn api(base_url: &str, sse: Value) -> Api {
     let mut keys = json!({"reconnect_delay": 0.01});

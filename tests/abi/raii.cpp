@@ -189,7 +189,6 @@ static void bodies() {
   check(!has && body.empty(), "a file does not");
 }
 
-<<<<<<< HEAD
 static void downloads() {
   const apl::Connector connector(
       R"({"base_url": "http://127.0.0.1:9", "retry_count": 1, "endpoints": {"get": {"path": "/x"}}})");
@@ -212,7 +211,8 @@ static void downloads() {
   const auto throws = [](const apl_progress*) -> std::int32_t { throw std::runtime_error("mine"); };
   check(thrown_by([&] { connector.download("get", path, nullptr, nullptr, throws); }) == "mine",
         "what the sink throws is thrown by the call");
-=======
+}
+
 static void events() {
   /* Nobody listens there: what comes is that each attempt has failed. */
   const char* config = R"({"base_url": "http://127.0.0.1:9", "endpoints": {"e": {"path": "/x",
@@ -242,7 +242,9 @@ static void events() {
     check(consume(count, options) == "CONNECT" && seen == 3, "all are taken before the failure");
     check(consume(nullptr, options) == "CONNECT", "nobody takes them");
     const auto stop = [&](const std::vector<apl::Event>&) { return 1; };
-    check(consume(stop, options).empty(), "a stop is no failure");
+    const apl::Consumed stopped = connector.consume_sse("e", stop, nullptr, options);
+    check(stopped.status == apl::Status::Stopped, "a stop is no failure");
+    check(stopped.summary.text().find("\"success\":true") != std::string::npos, "and has the summary");
     const auto loud = [&](const std::vector<apl::Event>&) -> std::int32_t { throw std::runtime_error("mine"); };
     check(consume(loud, options) == "mine", "what a taker throws, the call throws");
   }
@@ -260,7 +262,6 @@ static void events() {
   apl::Stream telling = throwing.sse("e");
   check(telling.next() == apl::Status::Ok, "the first attempt has failed");
   check(thrown_by([&] { telling.next(); }) == "mine", "also where it would tell of the failure first");
->>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
 }
 
 static void cancel() {
@@ -285,11 +286,8 @@ int main() {
   signatures();
   exceptions_of_signers();
   bodies();
-<<<<<<< HEAD
   downloads();
-=======
   events();
->>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
   cancel();
   logs();
   if (failures == 0) std::printf("ok\n");

@@ -4,12 +4,9 @@
 //! when its standard input does: then it cannot outlive the script that started it.
 //! Each file beside this one is one part of the API and has a `routes()` of its own.
 
-<<<<<<< HEAD
-mod files;
-=======
 mod chat;
 mod events;
->>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
+mod files;
 mod health;
 mod problem;
 mod trouble;
@@ -91,16 +88,13 @@ async fn serve(options: &Options) -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     announce(&format!("http://{}", listener.local_addr()?), options.port_file.as_deref())?;
 
-<<<<<<< HEAD
     let app = Router::new()
+        .merge(chat::routes())
+        .merge(events::routes())
         .merge(files::routes())
         .merge(health::routes())
         .merge(users::routes())
         .merge(trouble::routes());
-=======
-    let app = Router::new().merge(health::routes()).merge(users::routes()).merge(trouble::routes());
-    let app = app.merge(events::routes()).merge(chat::routes());
->>>>>>> 7eab994 (Server-sent events: C++, examples in C, the demo's feed and model, and what it all leads to, in the documents)
     let app = app.fallback(problem::not_found).method_not_allowed_fallback(problem::not_allowed);
 
     // Open connections and sleeping handlers are dropped: a demo that is told to stop, stops.
