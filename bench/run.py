@@ -2,7 +2,8 @@
 """Benchmarks: the library and libcurl, both called from C, in turn, on one machine.
 
     bench/run.py [--rounds N] [--lib FOLDER] [WORK…]      WORK: get-200 get-10k https-get-10k
-                                                            download-http download-https start idle size
+                                                            download-http download-https
+                                                            sse-100 sse-100-crlf sse-10k start idle size
 
 Prints the median, least and greatest of each round's ratio to libcurl (less is better), and writes them to
 target/bench/results.json. The client and the server of a GET share one core: across cores the wake-ups are
@@ -93,7 +94,7 @@ def build(lib):
         libs = ["-ldl", "-pthread"]
         if apl and not source.stem.startswith("start"):
             libs += [f"-L{lib}", "-lapl", f"-Wl,-rpath,{lib}"]
-        if source.stem in ("get_curl", "download_curl"):
+        if source.stem.endswith("_curl") and not source.stem.startswith("start"):
             libs += ["-lcurl"]
         subprocess.run(["gcc", "-O2", "-Wall", "-Werror", f"-I{ROOT / 'include'}", source, "-o", OUT / source.stem, *libs],
                        check=True)
@@ -155,6 +156,19 @@ def downloads(work, rounds):
         target.unlink(missing_ok=True)
 
 
+def events(work, rounds):
+    bytes_, count = (10_000, 60_000) if work.endswith("10k") else (100, 1_500_000)
+    path = f"/{bytes_}/{count}" + ("/crlf" if work.endswith("crlf") else "")
+    server = subprocess.Popen(["taskset", "-c", OTHER_CORE, OUT / "event_server"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        arguments = [f"http://127.0.0.1:{int(server.stdout.readline())}", path, count, bytes_]
+        return compare(work, rounds, lambda: client("sse_apl", *arguments), lambda: client("sse_curl", *arguments))
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
 def start(server, lib, rounds):
     base = server.base("http")
     row = compare("start", rounds, lambda: client("start_apl", lib / "libapl.so", base, "/200.json"),
@@ -184,7 +198,8 @@ def size(lib):
 
 
 def main():
-    works = ["get-200", "get-10k", "https-get-10k", "download-http", "download-https", "start", "idle", "size"]
+    works = ["get-200", "get-10k", "https-get-10k", "download-http", "download-https", "sse-100",
+             "sse-100-crlf", "sse-10k", "start", "idle", "size"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--lib", type=pathlib.Path, default=ROOT / "target" / "release")
@@ -198,6 +213,8 @@ def main():
         for work in options.work or works:
             if work.startswith("download"):
                 results[work] = downloads(work, options.rounds)
+            elif work.startswith("sse"):
+                results[work] = events(work, options.rounds)
             elif "get" in work:
                 results[work] = gets(server, work, options.rounds)
             elif work == "start":
