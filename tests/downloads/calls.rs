@@ -75,9 +75,11 @@ fn a_child_that_was_forked_meanwhile_keeps_nobody_out() {
         if progress.processed > 0 && child == 0 {
             // SAFETY: the child does nothing but wait for its end.
             child = unsafe { libc::fork() };
-            while child == 0 {
-                // SAFETY: as above.
-                unsafe { libc::pause() };
+            if child == 0 {
+                loop {
+                    // SAFETY: as above.
+                    unsafe { libc::pause() };
+                }
             }
         }
         i32::from(child != 0)
