@@ -395,3 +395,75 @@ fn a_length_that_no_disk_has_reserves_nothing_and_overflows_nothing() {
         }
     }
 }
+
+/// The system calls that matter for what is left after a loss of power, with the files that they are about.
+fn traced(name: &str, folder: &Folder, server: &Server) -> Vec<String> {
+    let log = folder.path().with_extension("strace");
+    let mut command = Command::new("strace");
+    command.args([
+        "-f",
+        "-y",
+        "-qq",
+        "-e",
+        "trace=fsync,fdatasync,rename,renameat,renameat2,unlinkat,ftruncate",
+    ]);
+    command.args(["-e", "signal=none", "-o"]).arg(&log).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env("APL_TEST_ALONE", "1").env("URL", server.url()).env("TARGET", path(folder));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_file(log).unwrap();
+    let root = folder.path().to_str().unwrap();
+    let mut calls = Vec::new();
+    for line in text.lines().filter(|line| line.contains(root) && line.ends_with("= 0")) {
+        let (call, rest) = line.split_once(char::is_whitespace).unwrap().1.trim().split_once('(').unwrap();
+        // Only the names: what is between `<` and `>` is a descriptor's path, what is quoted is within its folder.
+        let paths = rest.split('<').skip(1).filter_map(|p| p.split_once('>')).map(|(path, _)| path);
+        let paths: Vec<_> = paths.map(|p| p.strip_prefix(root).unwrap().trim_start_matches('/')).collect();
+        let quoted: Vec<_> = rest.split('"').skip(1).step_by(2).collect();
+        let names = if quoted.is_empty() { paths } else { quoted };
+        calls.push(format!("{} {}", call.trim_end_matches("at2").trim_end_matches("at"), names.join(" ")));
+    }
+    calls
+}
+
+#[test]
+#[ignore = "run by a_loss_of_power_finds_the_old_file_or_the_whole_new_one"]
+fn alone_downloads_once() {
+    if alone::is_alone() {
+        let options = r#"{"retry_count": 1}"#;
+        let _ = api(&alone::variable("URL"), json!({})).download(
+            "get",
+            alone::variable("TARGET").as_ref(),
+            options,
+        );
+    }
+}
+
+#[test]
+fn a_loss_of_power_finds_the_old_file_or_the_whole_new_one() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: strace is not installed");
+        return;
+    }
+    let server = scripted(|request, n| match n {
+        0 => (file(&data(WHOLE), TAG, request), Some(HALF)),
+        1 => (file(&data(WHOLE), TAG, request), None),
+        2 => (file(&data(WHOLE), TAG, request), Some(HALF)),
+        _ => (file(&other(WHOLE), OTHER_TAG, request), None),
+    });
+    let folder = Folder::new();
+    let call = || traced("disk::alone_downloads_once", &folder, &server);
+    let state = "rename x.part.state~ x.part.state";
+    // What a state says is on the disk before it is.
+    assert_eq!(call(), ["ftruncate x.part", "fdatasync x.part", state]);
+    // The bytes and their permissions are, before the file has its name; then the name is.
+    let whole = [state, "fsync x.part", state, "rename x.part x", "fsync ", "unlink x.part.state"];
+    assert_eq!(call(), [&["ftruncate x.part"], &whole[..]].concat());
+    assert_eq!(call(), ["ftruncate x.part", "fdatasync x.part", state]);
+    // A state is gone from the disk before the bytes that it speaks of are.
+    let begun = ["ftruncate x.part", "unlink x.part.state", "fsync ", "ftruncate x.part"];
+    assert_eq!(call(), [&begun[..], &whole[..]].concat());
+    assert!(there(&folder) == other(WHOLE));
+}

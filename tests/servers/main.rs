@@ -1,4 +1,4 @@
-//! The library and servers that others wrote: httpbin, nginx, squid and microsocks. `make test-servers` starts them
+//! The library and servers that others wrote: httpbin, nginx, caddy, squid and microsocks. `make test-servers` starts them
 //! (`run`, beside this) and says in `SERVERS` where they are; without them a test here fails.
 //!
 //! What httpbin was sent comes back in its answer, so that one comparison is of both ways.
@@ -14,6 +14,7 @@ mod support;
 mod answers;
 mod bodies;
 mod credentials;
+mod downloads;
 mod policy;
 mod proxies;
 
