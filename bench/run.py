@@ -3,13 +3,14 @@
 
     bench/run.py [--rounds N] [--lib FOLDER] [WORK…]      WORK: get-200 get-10k https-get-10k
                                                             download-http download-https
-                                                            sse-100 sse-100-crlf sse-10k start idle size
+                                                            sse-100 sse-100-crlf sse-10k quiet start idle size
 
 Prints the median, least and greatest of each round's ratio to libcurl (less is better), and writes them to
 target/bench/results.json. The client and the server of a GET share one core: across cores the wake-ups are
 most of the time. A download has a core for each, and its file lies in memory. Needs gcc, nginx, openssl, taskset and libcurl's headers.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -156,17 +157,32 @@ def downloads(work, rounds):
         target.unlink(missing_ok=True)
 
 
-def events(work, rounds):
-    bytes_, count = (10_000, 60_000) if work.endswith("10k") else (100, 1_500_000)
-    path = f"/{bytes_}/{count}" + ("/crlf" if work.endswith("crlf") else "")
+@contextlib.contextmanager
+def event_server():
+    """Where it is."""
     server = subprocess.Popen(["taskset", "-c", OTHER_CORE, OUT / "event_server"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
     try:
-        arguments = [f"http://127.0.0.1:{int(server.stdout.readline())}", path, count, bytes_]
-        return compare(work, rounds, lambda: client("sse_apl", *arguments), lambda: client("sse_curl", *arguments))
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
         server.stdin.close()
         server.wait()
+
+
+def quiet():
+    with event_server() as base:
+        percent, size, ns = client("quiet_apl", base, "/quiet", 200, 5)
+    print(f"{'quiet':15} 200 streams, each asked 100 times a second: {percent:.1f} % of a core, {size / 1024:.1f} KiB "
+          f"a stream, {ns:.0f} ns a question")
+    return {"percent": percent, "stream": int(size), "ns": ns}
+
+
+def events(work, rounds):
+    bytes_, count = (10_000, 60_000) if work.endswith("10k") else (100, 1_500_000)
+    path = f"/{bytes_}/{count}" + ("/crlf" if work.endswith("crlf") else "")
+    with event_server() as base:
+        arguments = [base, path, count, bytes_]
+        return compare(work, rounds, lambda: client("sse_apl", *arguments), lambda: client("sse_curl", *arguments))
 
 
 def start(server, lib, rounds):
@@ -199,7 +215,7 @@ def size(lib):
 
 def main():
     works = ["get-200", "get-10k", "https-get-10k", "download-http", "download-https", "sse-100",
-             "sse-100-crlf", "sse-10k", "start", "idle", "size"]
+             "sse-100-crlf", "sse-10k", "quiet", "start", "idle", "size"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--lib", type=pathlib.Path, default=ROOT / "target" / "release")
@@ -213,6 +229,8 @@ def main():
         for work in options.work or works:
             if work.startswith("download"):
                 results[work] = downloads(work, options.rounds)
+            elif work == "quiet":
+                results[work] = quiet()
             elif work.startswith("sse"):
                 results[work] = events(work, options.rounds)
             elif "get" in work:

@@ -94,7 +94,7 @@ struct Inner {
     end: Option<std::result::Result<apl_status, Error>>,
     // What was handed out since the last piece, made when it was asked for.
     response: Option<Box<apl_response>>,
-    event: Option<Box<apl_event>>,
+    event: Option<apl_event>,
     progress: Option<Box<apl_progress>>,
     checkpoint: Option<Option<CString>>,
 }
@@ -332,8 +332,8 @@ pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl
         let Inner { stream, event, end, .. } = inner;
         let Some(now) = stream.event().filter(|_| end.is_none()) else { return ptr::null() };
         // SAFETY: `next` lets go of it before the stream goes on, and `Inner` is freed as a whole.
-        let made = event.get_or_insert_with(|| Box::new(unsafe { apl_event::lend(now) }));
-        ptr::from_ref(&**made)
+        let made = event.get_or_insert_with(|| unsafe { apl_event::lend(now) });
+        ptr::from_ref(made)
     };
     // SAFETY: NULL or alive, by contract.
     unsafe { get(stream, make) }
