@@ -26,7 +26,6 @@ pub struct apl_event {
     event: Event<'static>,
     // Made when they are asked for.
     name: OnceCell<CString>,
-    id: OnceCell<CString>,
     json: OnceCell<CString>,
 }
 
@@ -38,7 +37,7 @@ impl apl_event {
     pub(super) unsafe fn lend(event: Event<'_>) -> apl_event {
         // SAFETY: only the lifetime changes, and the caller's promise is what it says.
         let event = unsafe { std::mem::transmute::<Event<'_>, Event<'static>>(event) };
-        apl_event { event, name: OnceCell::new(), id: OnceCell::new(), json: OnceCell::new() }
+        apl_event { event, name: OnceCell::new(), json: OnceCell::new() }
     }
 }
 
@@ -180,10 +179,7 @@ pub unsafe extern "C" fn apl_event_type(event: *const apl_event) -> *const c_cha
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char {
-    let id = |e: &apl_event| match e.event.id {
-        "" => ptr::null(),
-        id => e.id.get_or_init(|| c_string(id)).as_ptr(),
-    };
+    let id = |e: &apl_event| if e.event.id.is_empty() { ptr::null() } else { e.event.id.as_ptr() };
     // SAFETY: NULL or alive, by contract.
     unsafe { get(event, ptr::null(), id) }
 }

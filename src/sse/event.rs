@@ -1,6 +1,7 @@
 //! One event, as it is handed out.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,8 +29,8 @@ pub struct Event<'a> {
     pub kind: Kind,
     /// Its type; of what is no event, the kind's name.
     pub name: &'a str,
-    /// The id of the last event that had one; empty: there is none.
-    pub id: &'a str,
+    /// The id of the last event that had one, UTF-8; empty: there is none.
+    pub id: &'a CStr,
     /// UTF-8, and a NUL behind it.
     pub(super) data: &'a [u8],
     /// The reconnection time that it brought along, milliseconds; of a disconnect, the wait.
@@ -40,7 +41,7 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// `data` has a NUL behind it.
-    pub(super) fn new(kind: Kind, name: &'a str, id: &'a str, data: &'a [u8]) -> Event<'a> {
+    pub(super) fn new(kind: Kind, name: &'a str, id: &'a CStr, data: &'a [u8]) -> Event<'a> {
         Event { kind, name, id, data, retry: None, decode_json: false }
     }
 
@@ -75,7 +76,7 @@ impl<'a> Event<'a> {
         let decoded = self.decode_json.then(|| decode::check(self.data).ok()).flatten();
         let decoded = decoded.and_then(|(_, json)| serde_json::from_str::<&RawValue>(json).ok());
         let json = Json {
-            id: (!self.id.is_empty()).then_some(self.id),
+            id: self.id.to_str().ok().filter(|id| !id.is_empty()),
             event: self.name,
             data: decoded.map_or(Data::Text(&raw_data), Data::Json),
             retry: self.retry,
@@ -105,7 +106,7 @@ impl<'a> Event<'a> {
 pub struct Owned {
     kind: Kind,
     name: Box<str>,
-    id: Box<str>,
+    id: Box<CStr>,
     /// With the NUL.
     data: Vec<u8>,
     retry: Option<u64>,
@@ -130,7 +131,7 @@ impl Owned {
 mod tests {
     use super::*;
 
-    fn json(id: &str, data: &str, decode_json: bool) -> String {
+    fn json(id: &CStr, data: &str, decode_json: bool) -> String {
         let event =
             Event { retry: Some(5), decode_json, ..Event::new(Kind::Event, "message", id, data.as_bytes()) };
         assert_eq!(event.to_owned().event().json(), event.json());
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn data_that_is_json_is_the_servers_json_and_other_data_is_text() {
-        let of = |data| json("7", data, true);
+        let of = |data| json(c"7", data, true);
         let expected = |data: &str, raw: &str| {
             format!(r#"{{"id":"7","event":"message","data":{data},"retry":5,"raw_data":{raw}}}"#)
         };
@@ -153,7 +154,7 @@ mod tests {
         let deep = "[".repeat(1000) + &"]".repeat(1000);
         assert_eq!(of(&deep), expected(&format!("\"{deep}\""), &format!("\"{deep}\"")));
         assert_eq!(
-            json("", "1", false),
+            json(c"", "1", false),
             r#"{"id":null,"event":"message","data":"1","retry":5,"raw_data":"1"}"#
         );
     }

@@ -327,7 +327,7 @@ impl Events {
 
     /// What was found last; None: nothing, or the end.
     pub fn event_now(&self) -> Option<Event<'_>> {
-        let (parser, id) = (&self.parser, self.parser.last_id());
+        let (parser, id) = (&self.parser, self.parser.last_id_c());
         Some(match &self.current {
             Current::Nothing => return None,
             Current::Event => Event {

@@ -3,6 +3,7 @@
 //! The bytes are read into the parser's own buffer, and an event's data stays where it came: further lines of it are
 //! moved up behind the first, and what is handed out has its NUL where the line's end was.
 
+use std::ffi::CStr;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2};
@@ -51,7 +52,7 @@ pub struct Parser {
     /// The last event ID buffer, and whether it differs from the string.
     id: String,
     new_id: bool,
-    /// The last event ID string: what a reconnect tells.
+    /// The last event ID string, and a NUL behind it: what a reconnect tells.
     last_id: String,
     /// What `retry` says in this block, and what it said since somebody asked.
     retry: Option<u64>,
@@ -80,7 +81,7 @@ impl Parser {
             name: String::new(),
             id: last_id.to_owned(),
             new_id: false,
-            last_id: last_id.to_owned(),
+            last_id: format!("{last_id}\0"),
             retry: None,
             time: None,
             found: Found::Nothing,
@@ -98,7 +99,7 @@ impl Parser {
         (self.end, self.line, self.scan) = (0, 0, 0);
         (self.after_cr, self.at_start) = (false, true);
         self.clear();
-        self.id.clone_from(&self.last_id);
+        self.id.replace_range(.., &self.last_id[..self.last_id.len() - 1]);
         self.new_id = false;
     }
 
@@ -282,6 +283,7 @@ impl Parser {
     fn dispatch(&mut self) -> Result<(), TooLarge> {
         if std::mem::take(&mut self.new_id) {
             self.last_id.clone_from(&self.id);
+            self.last_id.push('\0');
         }
         match self.data.clone() {
             Some(data) if data.len() > self.max => return Err(TooLarge),
@@ -324,7 +326,12 @@ impl Parser {
 
     /// The id of the last event, its own or that of one before; empty: none.
     pub fn last_id(&self) -> &str {
-        &self.last_id
+        &self.last_id[..self.last_id.len() - 1]
+    }
+
+    /// The same as C takes it: there is never a NUL in an id.
+    pub fn last_id_c(&self) -> &CStr {
+        CStr::from_bytes_with_nul(self.last_id.as_bytes()).unwrap_or_default()
     }
 
     /// The reconnection time that an event brought along, milliseconds.
