@@ -682,7 +682,7 @@ apl_status apl_explain(const struct apl_connector *connector,
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @return OK, or STOPPED with the summary so far if on_progress stopped it; FILE, CHECKSUM, TRUNCATED and the
- *   failures of a request, each with the summary so far as apl_error_partial
+ *   failures of a request; from the first request on, each with the summary so far as apl_error_partial
  * @since 0.1.0
  */
 APL_API

@@ -12,13 +12,13 @@ use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
-use crate::exchange::limit::Limiter;
+use crate::exchange::limit::{Inside, Limiter};
 use crate::exchange::{Exchange, OnRequest, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
 use crate::stream::{self, Stream};
-use crate::transfer::Opener;
+use crate::transfer::{Opener, Progress};
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
 use crate::{explain, health, log, random, redact, send};
 
@@ -278,7 +278,13 @@ impl Connector {
             checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &call, Body::Stream)?;
-        let source = redact::blank(&prepared.url, &prepared.secret);
+        // What is asked for: the URL, and what the answer may depend on.
+        let mut source = redact::blank(&prepared.url, &prepared.secret);
+        for (name, value) in &prepared.headers {
+            if !["user-agent", "accept-encoding"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+                source += &format!("\n{name}: {value}");
+            }
+        }
         let job = download::Job {
             opener: self.opener(endpoint, params, options),
             settings,
@@ -287,6 +293,14 @@ impl Connector {
             ranges: prepared.method == "GET" && prepared.body.is_none(),
             cancel,
         };
+        let mut on_progress = on_progress.map(|on_progress| {
+            move |progress: &Progress| {
+                // The download holds places under the limits: what is called meanwhile needs none.
+                let _inside = Inside::enter(&ready.policy.limits);
+                on_progress(progress)
+            }
+        });
+        let on_progress = on_progress.as_mut().map(|on_progress| on_progress as OnProgress<'_>);
         download::run(&job, on_progress)
     }
 

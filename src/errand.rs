@@ -11,9 +11,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::transport::Token;
+
+/// Between two looks at nothing.
+const IDLE: Duration = Duration::from_secs(3600);
 
 thread_local! {
     /// Where this thread has errands done; None: it is a caller's thread.
@@ -70,7 +75,12 @@ fn desk() -> Option<Arc<Desk>> {
 }
 
 /// Does `work` on a thread of its own, while this one does its errands, and `tick` again and again: when `tick` says.
-pub fn employ<T: Send>(work: impl FnOnce() -> T + Send, mut tick: impl FnMut() -> Instant) -> io::Result<T> {
+/// Where that unwinds, `halt` ends the work.
+pub fn employ<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    mut tick: impl FnMut() -> Instant,
+    halt: &Token,
+) -> io::Result<T> {
     let desk = Arc::new(Desk::default());
     thread::scope(|scope| {
         let own = desk.clone();
@@ -78,8 +88,19 @@ pub fn employ<T: Send>(work: impl FnOnce() -> T + Send, mut tick: impl FnMut() -
             let _leave = Leave(&own);
             own.sit(work)
         })?;
-        desk.serve(&mut tick);
-        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let mut broken = None;
+        desk.serve(&mut || {
+            if broken.is_none() {
+                match catch_unwind(AssertUnwindSafe(&mut tick)) {
+                    Ok(next) => return next,
+                    Err(panic) => broken = Some(panic),
+                }
+                halt.cancel();
+            }
+            Instant::now() + IDLE
+        });
+        let outcome = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        broken.map_or(Ok(outcome), |panic| resume_unwind(panic))
     })
 }
 
@@ -155,7 +176,6 @@ impl Desk {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-    use std::time::Duration;
 
     use super::*;
 
@@ -180,7 +200,7 @@ mod tests {
                 others.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()
             })
         };
-        let done = employ(work, soon).unwrap();
+        let done = employ(work, soon, &Token::new()).unwrap();
         assert_eq!(done, (0..4).map(|n| (n, caller)).collect::<Vec<_>>());
         assert_eq!(text, "ab");
         assert_eq!(at_caller(|| thread::current().id()), caller);
@@ -198,7 +218,7 @@ mod tests {
                 thread::yield_now();
             }
         };
-        employ(work, tick).unwrap();
+        employ(work, tick, &Token::new()).unwrap();
     }
 
     #[test]
@@ -224,15 +244,15 @@ mod tests {
                 thread::yield_now();
             }
         };
-        employ(work, tick).unwrap();
+        employ(work, tick, &Token::new()).unwrap();
         assert_eq!(ticks.load(SeqCst), 3);
     }
 
     #[test]
     fn what_unwinds_in_an_errand_unwinds_where_it_came_from() {
         let work = || catch_unwind(|| at_caller(|| resume_unwind(Box::new("loud")))).is_err();
-        assert!(employ(work, soon).unwrap());
-        let unwound = catch_unwind(|| employ(|| resume_unwind(Box::new("loud")), soon));
+        assert!(employ(work, soon, &Token::new()).unwrap());
+        let unwound = catch_unwind(|| employ(|| resume_unwind(Box::new("loud")), soon, &Token::new()));
         assert!(unwound.is_err());
     }
 }

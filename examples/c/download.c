@@ -155,6 +155,7 @@ int main(int argc, char **argv) {
   apl_error_free(error);
   apl_response_free(response);
   apl_connector_free(api);
+  signal(SIGINT, SIG_DFL); /* before what its handler uses goes */
   apl_cancel_free(interrupt);
   free(json);
   return result;

@@ -39,6 +39,7 @@ int main(int argc, char **argv) {
   apl_response *summary = NULL;
   apl_error *error = NULL;
   apl_status status;
+  const char *checkpoint;
   char options[512];
   size_t total = 0;
   int result = 1;
@@ -59,8 +60,12 @@ int main(int argc, char **argv) {
   }
 
   /* The place behind the last event, for a file or a database: letters that need no quoting, and no secret. */
-  snprintf(options, sizeof options, "{\"max_events\": 5, \"chunk_size\": 2, \"checkpoint\": \"%s\"}",
-           apl_stream_checkpoint(stream));
+  checkpoint = apl_stream_checkpoint(stream);
+  if (checkpoint == NULL || snprintf(options, sizeof options, "{\"max_events\": 5, \"chunk_size\": 2, \"checkpoint\": \"%s\"}",
+                                     checkpoint) >= (int)sizeof options) {
+    fprintf(stderr, "no event had an id, or a very long one: there is no place to go on from\n");
+    goto done;
+  }
   apl_stream_free(stream);
   stream = NULL;
 

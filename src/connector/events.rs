@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::Connector;
 use crate::config::Call;
 use crate::error::{Error, Result};
+use crate::exchange::limit::Inside;
 use crate::request::{Body, CallOptions};
 use crate::send;
-use crate::sse::{self, Connect, Consumed, Events, OnEvents};
+use crate::sse::{self, Connect, Consumed, Events, OnEvents, Owned};
 use crate::transport::Token;
 
 impl Connector {
@@ -43,6 +44,15 @@ impl Connector {
         }
         let token = Arc::new(Token::child(cancel));
         let events = self.events(endpoint, params, options, token.clone())?;
+        let (ready, _) = self.endpoint(endpoint, Call::Stream)?;
+        let mut on_events = on_events.map(|on_events| {
+            move |events: &[Owned]| {
+                // The stream holds places under the limits: what is called meanwhile needs none.
+                let _inside = Inside::enter(&ready.policy.limits);
+                on_events(events)
+            }
+        });
+        let on_events = on_events.as_mut().map(|on_events| on_events as OnEvents<'_>);
         sse::consume(events, &token, on_events)
     }
 

@@ -64,7 +64,7 @@ pub fn came(asked: Asked<'_>, head: &Head, body: Option<u64>) -> Came {
     if body.is_some_and(|body| body != end - first) {
         return Came::Misfit("a body that is not as long as its Content-Range");
     }
-    if !is_same(head, asked.validator) {
+    if !is_part_of(head, asked.validator) {
         return Came::Misfit("a part of another version");
     }
     // A server that knows what was asked for may leave it out (RFC 9110 15.3.7).
@@ -87,6 +87,12 @@ pub fn is_everything(head: &Head, length: u64, validator: Option<&str>) -> bool 
         // Without a length, only the validator can say it.
         None => head.get("etag").is_some() && is_same(head, validator),
     }
+}
+
+/// Is a part of the same version? It has the tag that the whole has (RFC 9110 15.3.7).
+fn is_part_of(head: &Head, validator: Option<&str>) -> bool {
+    let is_tag = validator.is_some_and(|validator| validator.starts_with('"'));
+    is_same(head, validator) && (!is_tag || head.get("etag").is_some())
 }
 
 /// Does the answer not say that it is of another version?
@@ -138,6 +144,11 @@ mod tests {
         ] {
             assert!(matches!(of(range, tag, body), Came::Misfit(_)), "{range} {tag} {body:?}");
         }
+        // It does not say of what it is a part.
+        assert!(matches!(
+            came(ASKED, &head(206, &[("Content-Range", "bytes 10-99/100")]), None),
+            Came::Misfit(_)
+        ));
         let multipart = [("Content-Type", "multipart/byteranges; boundary=x"), ("ETag", "\"a\"")];
         assert!(matches!(came(ASKED, &head(206, &multipart), None), Came::Misfit(_)));
     }
@@ -145,19 +156,20 @@ mod tests {
     #[test]
     fn a_part_has_the_coding_of_what_is_there() {
         let of = |coding: Option<&str>, value: &str| {
-            let fields = [("Content-Range", "bytes 10-99/100"), ("Content-Encoding", value)];
+            let fields =
+                [("Content-Range", "bytes 10-99/100"), ("ETag", "\"a\""), ("Content-Encoding", value)];
             matches!(came(Asked { coding, ..ASKED }, &head(206, &fields), None), Came::Part { .. })
         };
         assert!(of(None, "Identity") && of(Some("gzip"), "GZIP"));
         assert!(!of(None, "gzip") && !of(Some("gzip"), "br") && !of(Some("gzip"), "identity"));
-        let silent = head(206, &[("Content-Range", "bytes 10-99/100")]);
+        let silent = head(206, &[("Content-Range", "bytes 10-99/100"), ("ETag", "\"a\"")]);
         assert!(matches!(came(Asked { coding: Some("gzip"), ..ASKED }, &silent, None), Came::Part { .. }));
     }
 
     #[test]
     fn a_segment_is_no_longer_than_it_was_asked_for() {
         let asked = Asked { to: Some(50), ..ASKED };
-        let of = |range: &str| came(asked, &head(206, &[("Content-Range", range)]), None);
+        let of = |range: &str| came(asked, &head(206, &[("Content-Range", range), ("ETag", "\"a\"")]), None);
         assert_eq!(of("bytes 10-49/100"), Came::Part { at: 10, end: 50, length: Some(100) });
         assert!(matches!(of("bytes 10-99/100"), Came::Misfit(_)));
     }

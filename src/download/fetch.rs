@@ -271,7 +271,10 @@ impl Download<'_> {
     /// Puts down that these bytes are there, once they are on the disk.
     pub fn put_down(&self, there: Ranges) -> Result<()> {
         let begun = Instant::now();
-        self.file.sync_data().map_err(|e| self.unwritten(&e))?;
+        if let Err(e) = self.file.sync_data() {
+            self.part.lock().lose();
+            return Err(self.unwritten(&e));
+        }
         let outcome = self.part.lock().put_down(there, begun.elapsed());
         outcome.map_err(|e| located(e, &self.job.settings.endpoint))
     }

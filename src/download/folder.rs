@@ -77,12 +77,16 @@ impl Folder {
     pub fn own(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         for _ in 0..TRIES {
+            let mut is_new = false;
             let file = match openat(&self.folder, name, flags, Mode::empty()) {
                 Ok(file) => File::from(file),
                 Err(Errno::NOENT) => {
                     let new = flags | OFlags::CREATE | OFlags::EXCL;
                     match openat(&self.folder, name, new, Mode::RUSR | Mode::WUSR) {
-                        Ok(file) => File::from(file),
+                        Ok(file) => {
+                            is_new = true;
+                            File::from(file)
+                        }
                         Err(Errno::EXIST) => continue,
                         Err(e) => return Err(e.into()),
                     }
@@ -98,7 +102,9 @@ impl Folder {
             if !Existing(stat).is_file() {
                 return Err(Errno::INVAL.into());
             }
-            if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_nlink != 1 {
+            // Some file systems give every file to one user.
+            let is_foreign = !is_new && stat.st_uid != rustix::process::geteuid().as_raw();
+            if is_foreign || stat.st_nlink != 1 {
                 // Somebody else has put it here: what is written into it would be theirs too.
                 unlinkat(&self.folder, name, AtFlags::empty())?;
                 continue;

@@ -176,7 +176,10 @@ pub fn fetch(
     if alone {
         waiting.clear();
     }
-    let count = if splits { download.job.settings.segments.map_or(1, NonZeroU32::get) as usize } else { 1 };
+    let missing = waiting.iter().chain([&gap]).filter_map(Gap::length).sum::<u64>();
+    let useful = usize::try_from(missing / SHORTEST).unwrap_or(usize::MAX).max(1);
+    let wanted = download.job.settings.segments.map_or(1, NonZeroU32::get) as usize;
+    let count = if splits { wanted.min(useful) } else { 1 };
     let mut under_way = vec![None; count];
     under_way[0] = Some(gap);
     let mut spans = Spans {
@@ -230,21 +233,29 @@ impl Lanes<'_, '_> {
                 None => (self.ask(lane, gap), gap.from),
             };
             let Some(mut body) = body else { return };
-            let outcome = self.receive(lane, &mut body, &mut pipe, from);
-            self.spans.lock().leave(lane);
-            match outcome {
-                Ok(()) => {}
+            match self.receive(lane, &mut body, &mut pipe, from) {
+                Ok(()) => self.spans.lock().leave(lane),
                 Err(Cut::Final(error)) => {
                     self.download.note(body.attempt, &error);
-                    return self.fail(error);
+                    // Before the range is left: who finds nothing more to do must not take it for the end.
+                    self.spans.lock().failure.get_or_insert(error);
+                    return self.halt.cancel();
                 }
                 Err(Cut::Body(error)) => {
                     let attempt = body.attempt;
                     drop(body);
-                    if self.spans.lock().failure.is_some() {
-                        return;
-                    }
+                    let alone = {
+                        let mut spans = self.spans.lock();
+                        spans.leave(lane);
+                        if spans.failure.is_some() {
+                            return;
+                        }
+                        spans.is_alone(lane)
+                    };
                     self.download.note(attempt, &error);
+                    if !alone {
+                        return log::debug(format_args!("{}; left to the others", error.message));
+                    }
                     if let Err(error) = self.download.wait(error, &self.halt) {
                         return self.fail(error);
                     }

@@ -105,7 +105,11 @@ pub fn run(job: &Job<'_>, on_progress: Option<OnProgress<'_>>) -> Result<Downloa
     let many = settings.segments.is_some_and(|n| n.get() > 1);
     let outcome = if pulse.is_wanted() || many {
         // The callbacks belong to this thread.
-        let done = errand::employ(|| download.complete(), || pulse.tick(&download.tally, &download.halt));
+        let done = errand::employ(
+            || download.complete(),
+            || pulse.tick(&download.tally, &download.halt),
+            &download.halt,
+        );
         done.unwrap_or_else(|e| {
             let mut error = Error::new(Kind::Io, format!("cannot start a thread: {e}"));
             error.errno = e.raw_os_error();
@@ -177,6 +181,7 @@ impl Download<'_> {
     /// All of it, verified, under its name.
     fn complete(&self) -> Result<Option<String>> {
         self.fetch()?;
+        self.check_size()?;
         let sha256 = self.verify()?;
         let overwrite = self.job.settings.overwrite;
         let mut part = self.part.lock();
@@ -186,6 +191,20 @@ impl Download<'_> {
         finished.map_err(|e| located(e, &self.job.settings.endpoint))?;
         self.tally.finish();
         Ok(sha256)
+    }
+
+    /// Is it as long as the caller expects? An answer may have come without a length.
+    fn check_size(&self) -> Result<()> {
+        let (Some(length), Some(expected)) = (self.part.lock().state.length, self.job.settings.expected_size)
+        else {
+            return Ok(());
+        };
+        if length == expected {
+            return Ok(());
+        }
+        self.spoiled.store(true, Relaxed);
+        let what = format!("it has {length} bytes, and {expected} are expected (expected_size)");
+        Err(located(Error::new(Kind::Checksum, what), &self.job.settings.endpoint))
     }
 
     /// Checks the whole, once it is there. Gives its SHA-256 where anything was to be checked.
@@ -239,9 +258,11 @@ impl Download<'_> {
                 (None, Some(error))
             }
         };
+        // Of what has failed by itself, the last word is not the callback's.
+        let was_stopped = pulse.is_stopped();
         let response = self.summary(pulse.tell(&self.tally), error.is_none(), sha256);
         match error {
-            Some(mut error) if !pulse.is_stopped() => {
+            Some(mut error) if !was_stopped => {
                 error.attempts = self.numbered();
                 error.partial = Some(Arc::new(response));
                 Err(error)

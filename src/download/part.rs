@@ -35,6 +35,9 @@ pub struct Part {
     recorded: bool,
     /// When what was done is put down next.
     due: Instant,
+    /// Did the disk lose what was written? It says so once (fsync(2)), and what came since the last success may be
+    /// anything.
+    lost: bool,
 }
 
 /// A failure of a file, with the system's number.
@@ -71,6 +74,7 @@ impl Part {
             there: Ranges::default(),
             recorded: true,
             due: Instant::now() + CHECKPOINT,
+            lost: false,
             folder,
         };
         let text = part.io("read", |p| p.folder.read(&state_name(&p.name), state::LONGEST))?;
@@ -162,16 +166,29 @@ impl Part {
         Ok(())
     }
 
+    /// The disk could not keep what was written.
+    pub fn lose(&mut self) {
+        self.lost = true;
+    }
+
     /// Puts down what was done, once it is on the disk.
     fn checkpoint(&mut self) -> Result<()> {
-        self.io("write", |p| p.file.sync_data())?;
+        if let Err(error) = self.io("write", |p| p.file.sync_data()) {
+            self.lose();
+            return Err(error);
+        }
         self.put_down(self.there.clone(), Duration::ZERO)
     }
 
     /// Writes the state file, and gives the permissions of a new file here.
     fn record(&mut self) -> Result<u32> {
-        let mode = self
-            .io("write the state of", |p| p.folder.write(&state_name(&p.name), p.state.write().as_bytes()))?;
+        let mode = self.io("write the state of", |p| {
+            // Of another's part it would say what is not so.
+            if !p.folder.has(&p.name, &p.file)? {
+                return Err(folder::gone());
+            }
+            p.folder.write(&state_name(&p.name), p.state.write().as_bytes())
+        })?;
         self.recorded = true;
         Ok(mode)
     }
@@ -185,20 +202,38 @@ impl Part {
             }
             return;
         }
-        if self.state.validator.is_some()
-            && let Err(first) = self.checkpoint()
-        {
-            // The disk may be full.
-            self.there.cut(self.there.end().saturating_sub(SPARE));
-            let again = self.io("cut", |p| p.file.set_len(p.there.end())).and_then(|()| self.checkpoint());
-            if again.is_err() {
-                let path = self.path();
-                log::warn(format_args!("{path}: a part stays without what was done last: {}", first.message));
-            }
+        let kept = if self.state.validator.is_none() {
+            Ok(())
+        } else if self.lost {
+            self.fall_back()
+        } else {
+            self.checkpoint().or_else(|first| match self.lost {
+                true => self.fall_back(),
+                // The disk may be full: some room, for the state.
+                false => {
+                    self.there.cut(self.there.end().saturating_sub(SPARE));
+                    let cut = self.io("cut", |p| p.file.set_len(p.there.end()));
+                    cut.and_then(|()| self.checkpoint()).map_err(|_| first)
+                }
+            })
+        };
+        if let Err(error) = kept {
+            let path = self.path();
+            log::warn(format_args!("{path}: a part stays without what was done last: {}", error.message));
         }
         if !self.folder.has(&self.name, &self.file).unwrap_or(true) {
             let _ = self.folder.remove(&state_name(&self.name));
         }
+    }
+
+    /// Only what was on the disk before stays.
+    fn fall_back(&mut self) -> Result<()> {
+        self.there = self.state.there.clone();
+        if self.there.is_empty() {
+            self.discard();
+            return Ok(());
+        }
+        self.io("cut", |p| p.file.set_len(p.there.end()))
     }
 
     /// Nothing of it is to stay.
@@ -215,7 +250,10 @@ impl Part {
     pub fn finish(&mut self, target: &str, replaced: Option<Existing>, replace: bool) -> Result<()> {
         let new = self.record()?;
         self.io("set the permissions of", |p| p.folder.permit(&p.file, replaced, new))?;
-        self.io("write", |p| p.file.sync_all())?;
+        if let Err(error) = self.io("write", |p| p.file.sync_all()) {
+            self.lose();
+            return Err(error);
+        }
         self.state.there = self.there.clone();
         self.record()?;
         let path = self.folder.path(target);

@@ -10,6 +10,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::request::CallOptions;
 
+/// More connections than that are a burden to every server.
+const MOST_SEGMENTS: u32 = 64;
+
 /// How a download goes.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -60,6 +63,10 @@ impl Settings {
             Some("false") => false,
             Some(_) => return Err(Error::argument("options: /resume: must be true or false")),
         };
+        let segments = keys.segments.or(block.segments);
+        if segments.is_some_and(|n| n.get() > MOST_SEGMENTS) {
+            return Err(Error::argument(format!("options: /segments: must be at most {MOST_SEGMENTS}")));
+        }
         let settings = match call.overrides() {
             Some(overrides) => endpoint.settings.with(overrides),
             None => endpoint.settings.clone(),
@@ -69,7 +76,7 @@ impl Settings {
             endpoint: endpoint.name.clone(),
             chunk_size: keys.chunk_size.or(block.chunk_size).map_or(65_536, |s| s.0),
             resume,
-            segments: keys.segments.or(block.segments),
+            segments,
             digest: keys.digest.clone().or_else(|| block.digest.clone()),
             expected_type: keys.expected_type.clone().or_else(|| block.expected_type.clone()),
             expected_size: keys.expected_size.or(block.expected_size),

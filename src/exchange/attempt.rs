@@ -112,7 +112,12 @@ impl Exchange {
         let prepared = run.prepared;
         let mut draft = hop.draft(prepared, self.jar.as_ref())?;
         if let Some(on_request) = run.on_request.filter(|_| hop.trusted) {
-            let refusal = errand::at_caller(|| on_request(&mut draft));
+            let limits = &run.policy.limits;
+            let refusal = errand::at_caller(|| {
+                // Whichever thread holds the places.
+                let _inside = limit::Inside::enter(limits);
+                on_request(&mut draft)
+            });
             if refusal != 0 {
                 let what =
                     format!("the request callback (apl_connector_on_request) refused: it returned {refusal}");

@@ -4,6 +4,7 @@
 //! a thread of the call reads on whatever the caller does; what does not fit into the queue is dropped and counted.
 
 use std::collections::VecDeque;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ struct Taker<'e> {
     /// Events that are taken together: never more than the queue holds.
     chunk: usize,
     stopped: bool,
+    /// The id of the last event that was taken.
+    last_id: Option<CString>,
     processed: u64,
     chunks: u64,
     results: Results,
@@ -88,6 +91,7 @@ impl<'e> Taker<'e> {
             most: settings.queue,
             chunk: settings.chunk_size.min(settings.queue),
             stopped: false,
+            last_id: None,
             processed: 0,
             chunks: 0,
             results: Results { max: settings.limits.max_result, ..Results::default() },
@@ -137,7 +141,7 @@ impl<'e> Taker<'e> {
             }
             Instant::now() + TICK
         };
-        errand::employ(read, take).unwrap_or_else(|e| {
+        errand::employ(read, take, token).unwrap_or_else(|e| {
             let mut error = Error::new(Failure::Io, format!("cannot start a thread: {e}"));
             error.errno = e.raw_os_error();
             Err(error)
@@ -155,6 +159,7 @@ impl<'e> Taker<'e> {
         drop(queue);
         self.processed += chunk.iter().map(count).sum::<u64>();
         self.chunks += 1;
+        self.last_id = chunk.last().map(|event| event.event().id.to_owned());
         match &mut self.on_events {
             Some(on_events) => self.stopped = on_events(&chunk) != 0,
             None => self.results.add(&chunk),
@@ -181,7 +186,11 @@ impl<'e> Taker<'e> {
         let last = events.response();
         let (head, mut meta) = last.map(|r| (r.head.clone(), r.meta.clone())).unwrap_or_default();
         meta.dropped = Some(queue.dropped);
-        meta.checkpoint = events.checkpoint();
+        // Behind what was taken, not behind what was read.
+        meta.checkpoint = match &self.last_id {
+            Some(id) => events.checkpoint_behind(id.to_str().unwrap_or_default()),
+            None => events.begun_behind(),
+        };
         if self.results.is_cut {
             let max = self.results.max;
             meta.warnings.push(format!(

@@ -200,7 +200,7 @@ impl Events {
         self.progress.chunks += 1;
         self.current = Current::Event;
         if self.settings.max_events.is_some_and(|max| self.progress.chunks >= max) {
-            self.state = State::Over(None);
+            self.over(None);
         }
         Some(Step::Item)
     }
@@ -235,6 +235,7 @@ impl Events {
                 self.respond(opened.head.clone(), opened.meta.clone(), self.connections);
                 self.connections += 1;
                 self.parser.restart();
+                self.answer.restart();
                 self.state = State::Open(Box::new(opened));
                 self.tell(Kind::Connected, "", None);
             }
@@ -355,8 +356,17 @@ impl Events {
 
     /// The place behind the last event, for another stream; None: no event had an id.
     pub fn checkpoint(&self) -> Option<String> {
-        let id = self.parser.last_id();
+        self.checkpoint_behind(self.parser.last_id())
+    }
+
+    /// The place behind the event with this id.
+    pub fn checkpoint_behind(&self, id: &str) -> Option<String> {
         (!id.is_empty()).then(|| checkpoint::write(id, &self.settings.endpoint))
+    }
+
+    /// The place where the stream began.
+    pub fn begun_behind(&self) -> Option<String> {
+        self.checkpoint_behind(&self.settings.last_id)
     }
 }
 

@@ -55,6 +55,12 @@ impl Answer {
         self.sentinel.is_some() && !self.is_complete
     }
 
+    /// Another connection begins the answer anew.
+    pub fn restart(&mut self) {
+        self.text.clear();
+        self.is_cut = false;
+    }
+
     /// Takes the data of the next event.
     pub fn take(&mut self, data: &[u8]) -> Meaning {
         if !self.is_one() {
@@ -66,6 +72,10 @@ impl Answer {
         }
         if let Some(failure) = self.error_path.as_ref().and_then(|path| failure(path, data)) {
             return Meaning::Failure(failure);
+        }
+        // Where nothing is missing at an end, nobody asks for what there was.
+        if self.sentinel.is_none() {
+            return Meaning::Part;
         }
         self.is_cut |= self.text.len() + data.len() >= self.most;
         if !self.is_cut {

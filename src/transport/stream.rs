@@ -110,11 +110,13 @@ pub(super) struct Tls {
     end: usize,
     /// Did the other side begin with something that is not TLS?
     not_tls: bool,
+    /// The failure behind the last bytes.
+    failed: Option<Fail>,
 }
 
 impl Tls {
     pub fn new(session: ClientConnection, peer: Peer, below: Stream) -> Tls {
-        Tls { session, peer, below, cipher: Vec::new(), start: 0, end: 0, not_tls: false }
+        Tls { session, peer, below, cipher: Vec::new(), start: 0, end: 0, not_tls: false, failed: None }
     }
 
     pub fn handshake(&mut self, terms: &Terms, patience: Patience) -> Result<(), Fail> {
@@ -177,6 +179,9 @@ impl Tls {
 
     /// Decrypts what was received, as far as `buf` has room. `None`: more ciphertext is needed.
     fn plain(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Fail> {
+        if let Some(fail) = self.failed.take() {
+            return Err(fail);
+        }
         let mut got = 0;
         loop {
             match self.session.reader().read(&mut buf[got..]) {
@@ -193,7 +198,14 @@ impl Tls {
             if got == buf.len() || self.start == self.end {
                 return Ok((got > 0).then_some(got));
             }
-            self.feed()?;
+            match self.feed() {
+                // What came before it is the caller's.
+                Err(fail) if got > 0 => {
+                    self.failed = Some(fail);
+                    return Ok(Some(got));
+                }
+                outcome => outcome?,
+            }
         }
     }
 
