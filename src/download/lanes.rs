@@ -37,7 +37,7 @@ struct Spans {
     waiting: Vec<Gap>,
     /// By number of thread: the rest of what it fetches.
     under_way: Vec<Option<Gap>>,
-    /// By number of thread: has its request no answer yet?
+    /// By number of thread: has its request no answer yet, or is it about to ask again?
     asking: Vec<bool>,
     /// Is a range that is under way cut in two?
     splits: bool,
@@ -59,6 +59,7 @@ struct Body {
 impl Spans {
     /// A range for a thread that has none.
     fn take(&mut self, lane: usize) -> Option<Gap> {
+        self.asking[lane] = false;
         if self.failure.is_some() || self.other.is_some() {
             return None;
         }
@@ -145,7 +146,8 @@ impl Spans {
     }
 
     fn is_alone(&self, lane: usize) -> bool {
-        !self.under_way.iter().enumerate().any(|(other, gap)| other != lane && gap.is_some())
+        let mut others = (0..self.under_way.len()).filter(|other| *other != lane);
+        !others.any(|other| self.under_way[other].is_some() || self.asking[other])
     }
 }
 
@@ -250,7 +252,9 @@ impl Lanes<'_, '_> {
                         if spans.failure.is_some() {
                             return;
                         }
-                        spans.is_alone(lane)
+                        let alone = spans.is_alone(lane);
+                        spans.asking[lane] = alone;
+                        alone
                     };
                     self.download.note(attempt, &error);
                     if !alone {
@@ -442,6 +446,8 @@ mod tests {
         spans.leave(1);
         spans.leave(2);
         assert!(spans.is_alone(3));
+        spans.asking[2] = true;
+        assert!(!spans.is_alone(3));
         assert_eq!(spans.waiting, [gap(M, 2 * M), gap(5 * M, 8 * M), gap(9 * M, 10 * M)]);
     }
 

@@ -107,14 +107,34 @@ fn a_server_that_refuses_more_connections_costs_no_attempt() {
 
 #[test]
 fn a_server_that_refuses_more_connections_leaves_all_attempts_to_the_one() {
-    let server = others(50_000, |request, number| match range(request) {
-        // The first is cut, and goes on alone.
-        Some((from, _)) if (from as usize) < LONG / 2 => (file(&data(LONG), TAG, request), None),
-        _ if number < 4 => (response("503 Busy", "", ""), None),
-        _ => (file(&data(LONG), TAG, request), None),
+    let gate = support::Gate::new();
+    let number = AtomicUsize::new(0);
+    let server = Server::start(move |mut stream, _| {
+        while let Some(request) = read_request(&mut stream) {
+            let answer = file(&data(LONG), TAG, &request);
+            match number.fetch_add(1, SeqCst) {
+                0 => {
+                    let _ = stream.write_all(&answer[..50_000]);
+                    gate.wait();
+                    let _ = stream.write_all(&answer[50_000..LONG - 100_000]);
+                    return;
+                }
+                // Both attempts of the other one; then the first is cut, and has its own.
+                refused @ (1 | 2) => {
+                    let _ = stream.write_all(&response("503 Busy", "Connection: close\r\n", ""));
+                    if refused == 2 {
+                        gate.open();
+                    }
+                    return;
+                }
+                _ if stream.write_all(&answer).is_err() => return,
+                _ => {}
+            }
+        }
     });
     let folder = Folder::new();
-    get(&api(&server.url(), json!({"segments": 2})), &folder, json!({"retry_count": 1})).unwrap();
+    let api = api(&server.url(), json!({"segments": 2}));
+    get(&api, &folder, json!({"retry_count": 2})).unwrap_or_else(|e| panic!("{}", e.message));
     assert_whole(&folder, &data(LONG));
 }
 
