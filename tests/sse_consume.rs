@@ -22,11 +22,16 @@ const LARGE: usize = 64 * 1024;
 const MANY: usize = 400;
 
 fn api(base_url: &str, sse: Value) -> Api {
+    api_with(base_url, sse, Value::Null)
+}
+
+fn api_with(base_url: &str, sse: Value, rate_limit: Value) -> Api {
     let mut keys = json!({"reconnect_delay": 0.01});
     keys.as_object_mut().unwrap().extend(sse.as_object().unwrap().clone());
     let config = json!({
         "base_url": base_url,
         "timeout": 15,
+        "rate_limit": rate_limit,
         "endpoints": {"feed": {"path": "/feed", "sse": keys}, "good": {"path": "/good"}},
     });
     Api::new(&config.to_string()).unwrap_or_else(|e| panic!("{}", e.message))
@@ -210,6 +215,16 @@ fn a_stop_drops_what_waits_and_counts_it() {
             if calls == 2 { 7 } else { 0 }
         })
         .unwrap();
+        // Behind what was taken, whatever was read: nothing is lost to who goes on.
+        let checkpoint = summary.meta["checkpoint"].as_str().unwrap();
+        let again = script([events("")]);
+        let _ = api(&again.url(), json!({})).consume(
+            "feed",
+            &*json!({"checkpoint": checkpoint}).to_string(),
+            None,
+            None,
+        );
+        assert_eq!(again.requests()[0].header("Last-Event-ID"), Some("5"), "{policy}");
         let summary = summary.json();
         assert_eq!((status, calls, &summary["success"]), (STOPPED, 2, &json!(true)));
         assert_eq!((&summary["processed_events"], &summary["chunks_processed"]), (&json!(6), &json!(2)));
@@ -280,7 +295,9 @@ fn a_callback_calls_the_same_connector() {
         }
     });
     for policy in ["block", "drop_oldest"] {
-        let api_ = api(&server.url(), json!({"chunk_size": 2, "max_events": 4, "drop_policy": policy}));
+        let keys = json!({"chunk_size": 2, "max_events": 4, "drop_policy": policy});
+        // Also where the stream has the only place there is.
+        let api_ = api_with(&server.url(), keys, json!({"strategy": "none", "max_concurrent": 1}));
         let mut fetched = 0;
         consume(&api_, json!({}), |_| {
             fetched += usize::from(api_.fetch("good", None, None).unwrap().text() == "1");

@@ -265,3 +265,38 @@ fn a_reset_in_the_handshake_is_an_attempt() {
     assert!([TLS, CONNECT].contains(&fault.status) && attempts(&fault) == 2, "{}", fault.message);
     assert_eq!((there(&folder), folder.names().len()), (b"old".to_vec(), 1));
 }
+
+#[test]
+fn a_size_that_is_expected_is_held_against_what_is_there_however_it_came() {
+    // Without a length, and then a 416 that confirms what came: it is whole, and not what was wanted.
+    let server = scripted(|_, n| match n {
+        0 => (
+            format!("HTTP/1.1 200 OK\r\n{TAG}Connection: close\r\n\r\n{}", "x".repeat(600)).into_bytes(),
+            Some(600),
+        ),
+        _ => (response("416 Range", &format!("{TAG}Content-Range: bytes */600\r\n"), ""), None),
+    });
+    let folder = Folder::new();
+    folder.write("x", "old");
+    fails(
+        get(&api(&server.url(), json!({"expected_size": 1000})), &folder, json!({})),
+        CHECKSUM,
+        "it has 600 bytes",
+    );
+    assert_eq!((there(&folder), folder.names()), (b"old".to_vec(), vec!["x".to_owned()]));
+}
+
+#[test]
+fn a_part_that_does_not_name_its_version_is_none() {
+    let server = scripted(|request, n| match n {
+        0 => (file(&data(WHOLE), TAG, request), Some(HALF)),
+        1 => {
+            let place = format!("Content-Range: bytes {HALF}-{}/{WHOLE}\r\n", WHOLE - 1);
+            (response("206 Part", &place, &other(WHOLE)[HALF..]), None)
+        }
+        _ => (file(&other(WHOLE), OTHER_TAG, request), None),
+    });
+    let folder = Folder::new();
+    get(&api(&server.url(), json!({})), &folder, json!({})).unwrap();
+    assert!(there(&folder) == other(WHOLE));
+}

@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::api::{BUSY, CANCELLED, Cancel, Downloaded, HTTP_STATUS, IO, Progress, TIMEOUT};
+use crate::api::{BUSY, CANCELLED, Cancel, Downloaded, HTTP_STATUS, INVALID_ARGUMENT, IO, Progress, TIMEOUT};
 use crate::support::Gate;
 
 /// A server that sends HALF of a download, and the rest once the gate is open.
@@ -384,4 +384,39 @@ fn a_cancel_from_the_callback_ends_it_in_the_body_and_while_it_is_verified() {
     assert_eq!(folder.names(), ["x.part", "x.part.state"]);
     // All of it stays for the next call.
     assert_eq!(get(&whole, &folder, json!({})).unwrap()["bytes_written"], 0);
+}
+
+#[test]
+fn callbacks_call_the_connector_whose_only_place_the_download_has() {
+    for streaming in [json!({}), json!({"segments": 3})] {
+        let server = Server::start(answering(|request| match request.target() {
+            "/x" => file(&data(WHOLE), TAG, request),
+            _ => response("200 OK", "", "1"),
+        }));
+        let more = json!({"rate_limit": {"strategy": "none", "max_concurrent": 1}});
+        let api_ = Arc::new(api_with(&server.url(), streaming, more));
+        let (inner, signed) = (Arc::downgrade(&api_), AtomicUsize::new(0));
+        api_.on_request(move |request| {
+            if request.url().ends_with("/x") && signed.fetch_add(1, SeqCst) == 0 {
+                inner.upgrade().unwrap().fetch("other", None, None).unwrap();
+            }
+            0
+        })
+        .unwrap();
+        let (folder, mut fetched) = (Folder::new(), 0);
+        let done = told(&api_, &folder, &mut |_| {
+            fetched += usize::from(api_.fetch("other", None, None).is_ok());
+            0
+        });
+        assert!(!done.unwrap().stopped && fetched >= 2, "{fetched}");
+        assert!(there(&folder) == data(WHOLE));
+    }
+}
+
+#[test]
+fn more_connections_than_a_server_should_bear_are_refused() {
+    let api = api("http://127.0.0.1:9", json!({}));
+    let folder = Folder::new();
+    fails(get(&api, &folder, json!({"segments": 65})), INVALID_ARGUMENT, "/segments: must be at most 64");
+    assert!(folder.names().is_empty());
 }
