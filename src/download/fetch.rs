@@ -223,6 +223,10 @@ impl Download<'_> {
     fn expect(&self, opened: &mut Opened, total: Option<u64>) -> Result<()> {
         let settings = &self.job.settings;
         let fail = |opened: &mut Opened, kind, what: String| Err(opened.failed(Error::new(kind, what)));
+        if let status @ (202 | 204 | 205) = opened.head.status {
+            // Not there yet, or nothing to be had (RFC 9110 15.3): what is there is not replaced by it.
+            return fail(opened, Kind::Protocol, format!("the server answered {status}, which brings no file"));
+        }
         if let Some(expected) = &settings.expected_type {
             let media = opened.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
             let essence = media.split(';').next().unwrap_or_default().trim().to_owned();

@@ -4,7 +4,7 @@
 //! bytes of. Whatever ends a download, the next one goes on with the part where the server can tell that the resource
 //! is still the same; the whole, once it is verified and on the disk, takes the target's place in one step.
 //!
-//! [`run`] → `fetch` (what is asked for, and what an answer means) → `lanes` (who fetches which range) → `pipe` (from a
+//! [`run`] → `fetch` (what is asked for, and what an answer means) → `lanes` and `spans` (who fetches which range) → `pipe` (from a
 //! body into the file); `part` is the file and what is known of it.
 
 mod answer;
@@ -20,6 +20,7 @@ mod pipe;
 mod pulse;
 mod ranges;
 mod settings;
+mod spans;
 mod state;
 
 use std::path::Path;

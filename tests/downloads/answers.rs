@@ -300,3 +300,11 @@ fn a_part_that_does_not_name_its_version_is_none() {
     get(&api(&server.url(), json!({})), &folder, json!({})).unwrap();
     assert!(there(&folder) == other(WHOLE));
 }
+
+#[test]
+fn an_answer_that_brings_no_file_replaces_none() {
+    for status in ["202 Accepted", "204 No Content", "205 Reset Content"] {
+        let answer = response(status, "", "");
+        assert_eq!(spoils(answer, Close::Fin, json!({}), PROTOCOL, "brings no file"), None);
+    }
+}

@@ -15,6 +15,7 @@ mod answers;
 mod bodies;
 mod credentials;
 mod downloads;
+mod llms;
 mod policy;
 mod proxies;
 
