@@ -75,8 +75,10 @@ json configuration(const json& request) {
   const bool has_user = request.contains("userinfo_in_url");
   if (has_user) url.erase(url.find("://") + 3, url.find('@') - url.find("://") - 2);
 
-  json config = {{"base_url", literal(url)},
-                 {"endpoints", {{"it", {{"path", ""}, {"method", request.value("method", "GET")}, {"decode", "bytes"}}}}}};
+  const json endpoint = {
+      {"path", ""}, {"method", request.value("method", "GET")}, {"decode", "bytes"}, {"body", "raw"}};
+  /* A silent server is waited for less long than a driver waits for an adapter. */
+  json config = {{"base_url", literal(url)}, {"timeout", 8}, {"endpoints", {{"it", endpoint}}}};
   if (request.contains("bearer")) config["auth"] = {{"type", "bearer"}, {"token", literal(request["bearer"])}};
   if (has_user) config["auth"] = basic(request["userinfo_in_url"]);
   if (request.contains("basic")) config["auth"] = basic(request["basic"]);
@@ -91,6 +93,7 @@ double seconds(const json& milliseconds) { return milliseconds.get<double>() / 1
 json options(const json& request) {
   json options = {{"redirects", {{"follow", request.value("follow_redirects", true)}}},
                   {"retry_count", request.value("retries", 0) + 1},
+                  {"limits", {{"max_error_body", "256MiB"}}},
                   {"extra_headers", json::object()}};
   json& headers = options["extra_headers"];
   for (const json& field : request.value("headers", json::array())) {
@@ -107,15 +110,16 @@ json options(const json& request) {
   return options;
 }
 
-/* Every status but those that mean more to this library than an answer: redirects that are to be followed, and what
- * is to be tried again. */
+/* Every status but those that mean more to this library than an answer: redirects that are to be followed, what is to
+ * be tried again, and the end of what is resumed. */
 json plain_statuses(const json& request) {
   const bool follows = request.value("follow_redirects", true), retries = request.value("retries", 0) > 0;
   json all = json::array();
   for (int status = 100; status < 600; ++status) {
     const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     const bool passes = status == 408 || status == 425 || status == 429 || status == 500 || (status >= 502 && status <= 504);
-    if (!(follows && redirect) && !(retries && passes)) all.push_back(status);
+    const bool end = status == 416 && request.contains("resume_from");
+    if (!(follows && redirect) && !(retries && passes) && !end) all.push_back(status);
   }
   return all;
 }
@@ -155,11 +159,12 @@ json fetch(const json& request) {
                                      : api.fetch("it", nullptr, options.dump());
     return ok(response.http_status(), response.text());
   } catch (const apl::Error& error) {
-    /* The last answer of those that were tried again, and a redirect that leads nowhere, are answers too. */
+    /* The last answer of those that were tried again, a redirect that leads nowhere and a 416 are answers too. */
     const apl::ResponseView answer = error.response();
     const char* location = answer ? answer.header("Location") : nullptr;
     const bool is_answer = error.status() == apl::Status::HttpStatus || error.status() == apl::Status::RateLimited ||
-                           (error.status() == apl::Status::Redirect && (!location || !*location));
+                           (error.status() == apl::Status::Redirect && (!location || !*location)) ||
+                           (error.status() == apl::Status::Range && answer.http_status() == 416);
     if (any_status && answer && is_answer) return ok(answer.http_status(), answer.text());
     return failed(error);
   }
@@ -185,6 +190,11 @@ class Folder {
   std::filesystem::path path_;
 };
 
+/* A body where a call takes it as an option: there it is text. */
+void add_body(json& options, const json& request) {
+  if (request.contains("body_b64")) options["data"] = from_base64(request["body_b64"]);
+}
+
 json download(const json& request) {
   const apl::Connector api(configuration(request).dump());
   json options = ::options(request);
@@ -198,6 +208,7 @@ json download(const json& request) {
       return rest;
     }
     if (request.contains("resume")) options["resume"] = request["resume"];
+    add_body(options, request);
     const Folder folder;
     const apl::Downloaded done = api.download("it", folder.file(), nullptr, options.dump());
     std::ifstream file(folder.file(), std::ios::binary);
@@ -211,7 +222,7 @@ json download(const json& request) {
 /* What a stream of events is opened with. */
 json event_options(const json& request) {
   json options = ::options(request);
-  options.erase("retry_count");
+  add_body(options, request);
   options["reconnect"] = true;
   options["decode_json"] = false;
   if (request.contains("initial_retry_ms")) options["reconnect_delay"] = seconds(request["initial_retry_ms"]);
