@@ -285,3 +285,4 @@ clean:
 	@cargo clean
 	@cargo clean --manifest-path examples/demo-server/Cargo.toml
 	@cargo clean --manifest-path tests/loom/Cargo.toml
+	@rm -f tests/conformance/adapter

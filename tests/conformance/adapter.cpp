@@ -195,21 +195,27 @@ void add_body(json& options, const json& request) {
   if (request.contains("body_b64")) options["data"] = from_base64(request["body_b64"]);
 }
 
+/* What a caller has in its own way, and the rest behind it: a download goes on with parts of its own only. */
+json join_rest(const apl::Connector& api, const json& request, json options) {
+  options["reconnect"] = true;
+  json rest = fetch_rest(api, request, options);
+  rest["body_b64"] = to_base64(from_base64(request.value("have_b64", "")) + from_base64(rest["body_b64"]));
+  return rest;
+}
+
 json download(const json& request) {
   const apl::Connector api(configuration(request).dump());
   json options = ::options(request);
+  add_body(options, request);
   try {
-    if (request.contains("resume_from")) {
-      /* A download goes on with parts of its own only; a caller who has the beginning streams the rest behind it. */
-      options["reconnect"] = true;
-      json rest = fetch_rest(api, request, options);
-      const std::string have = from_base64(request.value("have_b64", ""));
-      rest["body_b64"] = to_base64(have + from_base64(rest["body_b64"]));
-      return rest;
-    }
-    if (request.contains("resume")) options["resume"] = request["resume"];
-    add_body(options, request);
-    const Folder folder;
+    if (request.contains("resume_from")) return join_rest(api, request, options);
+  } catch (const apl::Error& error) {
+    /* What is there does not fit: all of it, then. */
+    if (error.status() != apl::Status::Range) return failed(error);
+  }
+  if (request.contains("resume")) options["resume"] = request["resume"];
+  const Folder folder;
+  try {
     const apl::Downloaded done = api.download("it", folder.file(), nullptr, options.dump());
     std::ifstream file(folder.file(), std::ios::binary);
     if (!file) throw std::runtime_error("the download is said to be done, and there is no file");

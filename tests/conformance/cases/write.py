@@ -118,11 +118,12 @@ have = {"resume_from": HALF, "have_b64": b64(WHOLE[:HALF])}
 case("rest", "the rest behind what is there", [part(HALF)], [resumed(HALF)], status=206, **have)
 case("rest-of-nothing", "there is no rest", [answer("416 No", f"Content-Range: bytes */{HALF}", "Content-Length: 0")], [resumed(HALF)],
      body=WHOLE[:HALF], **have)
-case("rest-from-0", "all of it is not the rest of it", [whole()], [resumed(HALF)], fails=True, **have)
-case("rest-from-elsewhere", "nor is another part", [part(HALF - 1)], [resumed(HALF)], fails=True, **have)
-case("rest-beyond", "there is less than what is there", [answer("416 No", "Content-Range: bytes */10", "Content-Length: 0")],
-     [resumed(HALF)], fails=True, **have)
-
+case("rest-from-0", "all of it is not the rest of it", [whole(), whole()], [resumed(HALF), BEGUN], status=200, **have)
+case("rest-from-elsewhere", "nor is another part", [part(HALF - 1), whole()], [resumed(HALF), BEGUN], **have)
+case("rest-beyond", "there is less than what is there",
+     [answer("416 No", "Content-Range: bytes */10", "Content-Length: 0"), whole(body=OTHER[:10])], [resumed(HALF), BEGUN],
+     body=OTHER[:10], **have)
+case("rest-refused", "what is refused is no rest", [answer("404 No", "Content-Length: 0")], [resumed(HALF)], fails=True, **have)
 
 
 # --- streams of events, as they happen -------------------------------------------------------------------------------
