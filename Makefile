@@ -3,6 +3,7 @@
 # make test-reference  the library against apilinker, field by field: docs/differences.md
 # make test-servers    the library with httpbin, nginx, caddy, squid and a SOCKS proxy
 # make test-fuzz       the readers of what comes from outside, at random, against simple models
+# make conformance     other projects' cases, from the folder APL_CONFORMANCE_DIR, and our own in their form
 # make windows         apl.dll and its import library, and the C programs under wine
 # make nightly         what takes longer
 # make bench           the library against libcurl, both called from C
@@ -48,7 +49,7 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-reference need-servers need-fuzz need-windows need-bench
+.PHONY: need-demo need-test need-reference need-servers need-conformance need-fuzz need-windows need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
@@ -57,6 +58,8 @@ need-reference: need-demo
 	@.ci/need python3
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd caddy
+need-conformance: need-demo
+	@.ci/need g++ nlohmann-json python3
 need-fuzz: need-demo
 	@.ci/need g++ cargo-fuzz
 need-windows: need-demo
@@ -209,6 +212,29 @@ test-servers: need-servers
 	$(call say,httpbin and nginx and caddy and squid and microsocks)
 	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
+# --- other projects' cases ----------------------------------------------------------------------------------
+
+CXX := g++
+CXX_STRICT := -std=c++17 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude
+CONFORMANCE := --adapter tests/conformance/adapter -j 2 --except tests/conformance/exceptions
+
+tests/conformance/adapter: tests/conformance/adapter.cpp include/apl.hpp include/apl.h | need-conformance lib
+	$(CXX) $(CXX_STRICT) $< -o $@ -pthread -L$(RELEASE) -lapl -Wl,-rpath,$(CURDIR)/$(RELEASE)
+
+.PHONY: conformance-adapter conformance
+conformance-adapter: tests/conformance/adapter
+
+conformance:
+	$(call say,cases of other projects and our own in their form)
+	@if [[ -z $${APL_CONFORMANCE_DIR:-} ]]; then \
+		echo 'SKIPPED: APL_CONFORMANCE_DIR is not set. It names the folder of drive.py and its scenarios.'; \
+		exit 0; \
+	fi; \
+	$(MAKE) --no-print-directory conformance-adapter; \
+	python3 -B "$$APL_CONFORMANCE_DIR/drive.py" $(CONFORMANCE) --strict --skip-tag policy-retry-5xx \
+		"$$APL_CONFORMANCE_DIR"/scenarios/*.json tests/conformance/cases/*.json; \
+	python3 -B tests/conformance/streams.py tests/conformance/adapter tests/conformance/cases/streams/*.json
+
 # --- at random ----------------------------------------------------------------------------------------------
 
 FUZZ_SECONDS := 10
@@ -264,3 +290,4 @@ clean:
 	@cargo clean
 	@cargo clean --manifest-path examples/demo-server/Cargo.toml
 	@cargo clean --manifest-path tests/loom/Cargo.toml
+	@rm -f tests/conformance/adapter

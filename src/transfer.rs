@@ -61,7 +61,8 @@ impl ContentRange {
     }
 
     fn parse(text: &str) -> Option<ContentRange> {
-        let (unit, rest) = text.split_once(' ')?;
+        // Some servers leave the unit out where they have no range; it is the one that was asked for.
+        let (unit, rest) = if text.starts_with("*/") { ("bytes", text) } else { text.split_once(' ')? };
         if !unit.eq_ignore_ascii_case("bytes") {
             return None;
         }
@@ -179,10 +180,12 @@ mod tests {
             ("bytes 0-9/10", range(Some((0, 9)), Some(10))),
             ("bytes 5-9/*", range(Some((5, 9)), None)),
             ("bytes */10", range(None, Some(10))),
+            ("*/10", range(None, Some(10))),
             ("Bytes 0-0/1", range(Some((0, 0)), Some(1))),
             ("bytes 9-5/10", None),
             ("bytes 0-10/10", None),
             ("bytes 0-9", None),
+            ("0-9/10", None),
             ("bytes +0-9/10", None),
             ("bytes 0-99999999999999999999/*", None),
             ("items 0-9/10", None),

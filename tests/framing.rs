@@ -85,11 +85,35 @@ fn a_bad_chunk_size_is_refused() {
 
 #[test]
 fn other_transfer_codings_are_refused() {
-    for bad in ["gzip, chunked", "identity", "chunked\r\nTransfer-Encoding: chunked", ""] {
+    for bad in ["gzip, chunked", "chunked, identity", "chunked\r\nTransfer-Encoding: gzip", "identityx", ""] {
         assert_protocol(raw(&format!("Transfer-Encoding: {bad}\r\n"), "0\r\n\r\n"), "Transfer-Encoding");
     }
     let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_protocol(old, "Transfer-Encoding in an HTTP/1.0 answer");
+}
+
+#[test]
+fn chunked_said_twice_is_chunked_and_the_end_of_the_connection() {
+    for twice in ["chunked, chunked", "chunked\r\nTransfer-Encoding: chunked", "identity, chunked"] {
+        let wire = raw(&format!("Transfer-Encoding: {twice}\r\n"), "4\r\n1234\r\n0\r\n\r\n");
+        let bench = Bench::new([wire], Close::Keep);
+        assert_eq!(bench.answer().text(), "1234", "{twice}");
+        assert_eq!(bench.server.connections(), 2, "{twice}");
+    }
+    let wire = raw("Transfer-Encoding: identity\r\nContent-Length: 4\r\n", "1234");
+    let bench = Bench::new([wire], Close::Keep);
+    assert_eq!(bench.answer().text(), "1234");
+    assert_eq!(bench.server.connections(), 2);
+}
+
+#[test]
+fn a_control_character_in_a_trailer_is_refused() {
+    for bad in ["X: a\0b", "X: \x7f", "\x0bX: a"] {
+        let wire = raw("Transfer-Encoding: chunked\r\n", &format!("2\r\n{{}}\r\n0\r\n{bad}\r\n\r\n"));
+        assert_fault(&fault(wire, Close::Keep), PROTOCOL, "a control character in a trailer");
+    }
+    let wire = raw("Transfer-Encoding: chunked\r\n", "2\r\n[]\r\n0\r\nX:\té\r\n\r\n");
+    assert_eq!(answer(wire, Close::Keep).text(), "[]");
 }
 
 // ---- cuts and splits ----

@@ -168,6 +168,21 @@ fn a_stream_begins_where_it_is_told_to() {
 }
 
 #[test]
+fn a_416_is_the_end_only_where_it_says_that_it_is() {
+    let refusing =
+        |fields: &'static str| Server::start(answering(move |_| response("416 Nothing", fields, b"no")));
+    let ask = |server: &Server| open(&api(&server.url(), json!({})), json!({"resume_from": 10}));
+    // The unit is the one that was asked for, where the server leaves it out.
+    for here in ["Content-Range: bytes */10\r\n", "Content-Range: */10\r\n"] {
+        assert_eq!(ask(&refusing(here)).unwrap().next().unwrap(), Next::End, "{here}");
+    }
+    fails(ask(&refusing("Content-Range: */9\r\n")), RANGE, "byte 10 was asked for, and there are 9 bytes");
+    for unknown in ["", "Content-Range: bytes */*\r\n", "Content-Range: pages */10\r\n"] {
+        fails(ask(&refusing(unknown)), RANGE, "it does not say how many there are (Content-Range)");
+    }
+}
+
+#[test]
 fn byte_0_is_never_taken_for_another() {
     let all = data(5000);
     let wrong = |fields: String| {

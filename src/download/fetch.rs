@@ -63,7 +63,7 @@ impl Download<'_> {
             let ask = self.ask(std::mem::take(&mut plain));
             let ranged = ask.range().is_some();
             let outcome = match other.take() {
-                Some(other) => Ok(other),
+                Some(other) => other,
                 None => self.open(&ask, &self.halt).inspect_err(|e| self.count(&e.attempts)),
             };
             let mut answer = match outcome {
@@ -111,7 +111,7 @@ impl Download<'_> {
             let splits = shares && self.may_split(&answer.opened);
             other = lanes::fetch(self, answer, at, end, splits)?;
             // Who answers a range with something else does not share: else it would be begun again and again.
-            shares &= other.is_none();
+            shares &= !matches!(other, Some(Ok(_)));
         }
         Ok(())
     }
@@ -225,7 +225,11 @@ impl Download<'_> {
         let fail = |opened: &mut Opened, kind, what: String| Err(opened.failed(Error::new(kind, what)));
         if let status @ (202 | 204 | 205) = opened.head.status {
             // Not there yet, or nothing to be had (RFC 9110 15.3): what is there is not replaced by it.
-            return fail(opened, Kind::Protocol, format!("the server answered {status}, which brings no file"));
+            return fail(
+                opened,
+                Kind::Protocol,
+                format!("the server answered {status}, which brings no file"),
+            );
         }
         if let Some(expected) = &settings.expected_type {
             let media = opened.head.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
@@ -317,7 +321,7 @@ impl Download<'_> {
 }
 
 /// Is a failure one of the Range, and not of what was asked for?
-fn is_about_the_range(error: &Error) -> bool {
+pub fn is_about_the_range(error: &Error) -> bool {
     error.response.is_some() && error.http_status.is_some_and(answer::may_be_the_range)
 }
 

@@ -10,8 +10,8 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use super::answer::{self, Came};
-use super::fetch::{Answer, Download, expected_size_passed};
+use super::answer::Came;
+use super::fetch::{Answer, Download, expected_size_passed, is_about_the_range};
 use super::pipe::Pipe;
 use super::ranges::Gap;
 use super::spans::{SHORTEST, Spans};
@@ -54,7 +54,7 @@ pub fn fetch(
     at: u64,
     end: Option<u64>,
     splits: bool,
-) -> Result<Option<Answer>> {
+) -> Result<Option<Result<Answer>>> {
     let (mut waiting, length, alone) = {
         let part = download.part.lock();
         let length = part.state.length;
@@ -180,22 +180,19 @@ impl Lanes<'_, '_> {
         let alone = spans.under_way[lane].is_some() && spans.is_alone(lane);
         spans.leave(lane);
         spans.splits = false;
-        let error = match outcome {
+        match outcome {
             // It has changed, or the server gives no ranges any more.
-            Ok(other) => {
-                spans.other = Some(other).filter(|_| alone);
-                return None;
+            Ok(other) => spans.other = Some(Ok(other)).filter(|_| alone),
+            Err(error) if !alone => log::debug(format_args!("{}; left to the others", error.message)),
+            Err(error) => {
+                download.count(&error.attempts);
+                if is_about_the_range(&error) {
+                    spans.other = Some(Err(error));
+                } else {
+                    drop(spans);
+                    self.fail(error);
+                }
             }
-            Err(error) => error,
-        };
-        drop(spans);
-        if alone {
-            download.count(&error.attempts);
-            if !error.http_status.is_some_and(answer::may_be_the_range) {
-                self.fail(error);
-            }
-        } else {
-            log::debug(format_args!("{}; left to the others", error.message));
         }
         None
     }

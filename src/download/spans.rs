@@ -2,7 +2,7 @@
 
 use super::fetch::Answer;
 use super::ranges::Gap;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// A range that is worth a request of its own, bytes.
 pub const SHORTEST: u64 = 1 << 20;
@@ -19,8 +19,8 @@ pub struct Spans {
     pub splits: bool,
     /// The first failure; nobody goes on.
     pub failure: Option<Error>,
-    /// An answer that does not fit to what is there.
-    pub other: Option<Answer>,
+    /// An answer that does not fit to what is there, or a refusal of the range.
+    pub other: Option<Result<Answer>>,
 }
 
 impl Spans {

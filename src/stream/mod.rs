@@ -231,8 +231,12 @@ impl Stream {
             return Ok(());
         }
         error.kind = Kind::Range;
-        let has = total.map_or_else(|| "less".to_owned(), |total| format!("{total} bytes"));
-        error.message += &format!("; byte {from} was asked for, and there are {has}");
+        error.message += &match total {
+            Some(total) => format!("; byte {from} was asked for, and there are {total} bytes"),
+            None => {
+                format!("; byte {from} was asked for, and it does not say how many there are (Content-Range)")
+            }
+        };
         Err(error)
     }
 

@@ -132,6 +132,10 @@ impl State {
             (State::SizeLf { .. }, _) => return Err(Fail::protocol("a chunk size line without its LF")),
             (State::Trailer { empty: true, .. }, b'\n') => State::Done,
             (State::Trailer { length, .. }, b'\n') => State::Trailer { length: length + 1, empty: true },
+            // What no field of a head may have in it either (RFC 9110 5.5).
+            (State::Trailer { .. }, 0..=8 | 11 | 12 | 14..=31 | 127) => {
+                return Err(Fail::protocol("a control character in a trailer"));
+            }
             (State::Trailer { length, empty }, b) => {
                 if length == MAX_TRAILERS {
                     return Err(Fail::TooLarge("trailers of more than 16 KiB".into()));
@@ -212,6 +216,8 @@ mod tests {
             b"3\r\nhello\r\n0\r\n\r\n",
             b"5\rhello",
             b"5\r\nhello\rX",
+            b"0\r\nX: a\0b\r\n\r\n",
+            b"0\r\nX: a\x7f\r\n\r\n",
         ] {
             assert!(matches!(decode([bad]), Err(Fail::Protocol(_))), "{}", bad.escape_ascii());
         }

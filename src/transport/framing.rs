@@ -21,22 +21,44 @@ pub(super) fn framing(head: &Head, to_head_request: bool) -> Result<(Framing, bo
     if to_head_request || matches!(head.status, 204 | 304) {
         return Ok((Framing::Length(0), reusable));
     }
-    let mut codings = head.get_all("transfer-encoding").peekable();
-    if let Some(coding) = codings.next() {
-        if codings.peek().is_some() || !coding.eq_ignore_ascii_case(b"chunked") {
-            return Err(Fail::protocol("a Transfer-Encoding other than exactly `chunked`"));
-        }
+    if let Some(coding) = transfer_coding(head)? {
         if head.minor_version == 0 {
             return Err(Fail::protocol("a Transfer-Encoding in an HTTP/1.0 answer"));
         }
-        // Chunked wins; but what the server meant by both is not certain enough to go on with.
-        reusable &= length.is_none();
-        return Ok((Framing::Chunked, reusable));
+        // Chunked wins; but what the server meant by both, or by more, is not certain enough to go on with.
+        reusable &= length.is_none() && coding == Coding::Chunked { plainly: true };
+        if coding != Coding::Identity {
+            return Ok((Framing::Chunked, reusable));
+        }
     }
     match length {
         Some(length) => Ok((Framing::Length(length), reusable)),
         None => Ok((Framing::Close, false)),
     }
+}
+
+/// What Transfer-Encoding says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    /// Chunks. Plainly: it says nothing else, and says it once.
+    Chunked { plainly: bool },
+    /// Nothing: RFC 2616 had a name for that.
+    Identity,
+}
+
+/// `chunked` said again is still one coding, as the chunks themselves show; `identity` before it adds none. All else
+/// has another end, or one that nobody knows.
+fn transfer_coding(head: &Head) -> Result<Option<Coding>, Fail> {
+    let mut coding = None;
+    for name in head.get_all("transfer-encoding").flat_map(|v| v.split(|b| *b == b',')) {
+        coding = Some(match (name.trim_ascii().to_ascii_lowercase().as_slice(), coding) {
+            (b"chunked", None) => Coding::Chunked { plainly: true },
+            (b"chunked", Some(_)) => Coding::Chunked { plainly: false },
+            (b"identity", None | Some(Coding::Identity)) => Coding::Identity,
+            _ => return Err(Fail::protocol("a Transfer-Encoding other than `chunked`")),
+        });
+    }
+    Ok(coding)
 }
 
 /// Does a `Connection` field name this option?
@@ -119,10 +141,29 @@ mod tests {
     }
 
     #[test]
+    fn chunked_said_twice_is_one_coding_and_identity_is_none() {
+        for twice in ["chunked, Chunked", "chunked\r\ntransfer-encoding: chunked", "identity, chunked"] {
+            let fields = format!("transfer-encoding: {twice}\r\n");
+            assert_eq!(of(&fields).unwrap(), (Framing::Chunked, false), "{twice}");
+        }
+        let fields = "transfer-encoding: identity, Identity\r\n";
+        assert_eq!(of(fields).unwrap(), (Framing::Close, false));
+        let length = format!("{fields}content-length: 5\r\n");
+        assert_eq!(of(&length).unwrap(), (Framing::Length(5), false));
+    }
+
+    #[test]
     fn other_transfer_encodings_are_refused() {
-        for bad in
-            ["gzip, chunked", "chunked, chunked", "", "identity", "chunked\r\ntransfer-encoding: chunked"]
-        {
+        for bad in [
+            "gzip, chunked",
+            "chunked, identity",
+            "chunked\r\ntransfer-encoding: gzip",
+            "chunked, chunked, other",
+            "identityx",
+            "chunkedx",
+            "",
+            "chunked,",
+        ] {
             assert!(matches!(of(&format!("transfer-encoding: {bad}\r\n")), Err(Fail::Protocol(_))), "{bad}");
         }
         let head = parse(b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();

@@ -213,6 +213,30 @@ fn a_416_that_confirms_nothing_is_begun_again_once() {
 }
 
 #[test]
+fn a_416_within_a_call_is_asked_for_once() {
+    // All of it was there, but for the end.
+    let chunks = format!("{TAG}Transfer-Encoding: chunked\r\n");
+    let wire = format!("HTTP/1.1 200 OK\r\n{chunks}\r\n5\r\nwhole\r\n0\r\n\r\n").into_bytes();
+    let server = scripted(move |_, n| match n {
+        0 => (wire.clone(), Some("5\r\nwhole\r\n".len())),
+        _ => (response("416 Range", "Content-Range: bytes */5\r\n", ""), None),
+    });
+    let folder = Folder::new();
+    get(&api(&server.url(), json!({})), &folder, json!({})).unwrap();
+    assert_eq!((there(&folder), server.requests().len()), (b"whole".to_vec(), 2));
+    // It has become shorter than what is there.
+    let server = scripted(|request, n| match n {
+        0 => (file(&data(WHOLE), TAG, request), Some(HALF)),
+        1 => (response("416 Range", "Content-Range: bytes */9\r\n", ""), None),
+        _ => (response("200 OK", OTHER_TAG, "something"), None),
+    });
+    get(&api(&server.url(), json!({})), &folder, json!({})).unwrap();
+    assert_eq!(there(&folder), b"something");
+    let ranges: Vec<_> = server.requests().iter().map(|r| r.header("Range").map(str::to_owned)).collect();
+    assert_eq!(ranges, [None, Some("bytes=400000-".to_owned()), None]);
+}
+
+#[test]
 fn only_a_strong_validator_lets_a_part_be_gone_on_with() {
     let (day, late) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
     let dated = |date: &str| format!("Last-Modified: {day}\r\nDate: {date}\r\n");

@@ -69,6 +69,9 @@ fn chunks(mut rest: &[u8], body: &mut Vec<u8>) -> Option<()> {
     loop {
         let line = line(&mut rest)?;
         trailers += line.len() + 1;
+        if line.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r')) {
+            return None;
+        }
         if line.iter().all(|b| *b == b'\r') {
             return (trailers <= 16 * 1024).then_some(());
         }
