@@ -53,6 +53,11 @@ impl Existing {
     pub fn is_folder(&self) -> bool {
         self.folder
     }
+
+    /// May another file take its place? Devices have no place in a folder here.
+    pub fn is_replaceable(&self) -> bool {
+        true
+    }
 }
 
 fn failure(number: WIN32_ERROR) -> io::Error {
@@ -283,6 +288,14 @@ impl Identity {
             names: about.nNumberOfLinks,
         })
     }
+}
+
+/// Lets others have it: closing does that here.
+pub fn release(_: &File) {}
+
+/// What the system says of something that is no file.
+pub fn is_no_file() -> io::Error {
+    failure(ERROR_CANT_ACCESS_FILE)
 }
 
 /// What the system says of a folder that is to be a file.
