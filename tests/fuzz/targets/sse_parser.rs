@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// What random bytes come upon too seldom.
 const WORDS: [&[u8]; 16] = [
-    b"", b"\n", b"\r", b"\r\n", b"data", b"data:", b"data: ", b"id:", b"id", b"event:", b"retry:", b"retry: 9", b":", b"\xef\xbb\xbf",
+    b" ", b"\n", b"\r", b"\r\n", b"data", b"data:", b"data: ", b"id:", b"id", b"event:", b"retry:", b"retry: 9", b":", b"\xef\xbb\xbf",
     b"\0", b"\xe2\x80",
 ];
 
