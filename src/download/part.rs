@@ -38,6 +38,8 @@ pub struct Part {
     /// Did the disk lose what was written? It says so once (fsync(2)), and what came since the last success may be
     /// anything.
     lost: bool,
+    /// Has it taken the target's place?
+    placed: bool,
 }
 
 /// A failure of a file, with the system's number.
@@ -75,6 +77,7 @@ impl Part {
             recorded: true,
             due: Instant::now() + CHECKPOINT,
             lost: false,
+            placed: false,
             folder,
         };
         let text = part.io("read", |p| p.folder.read(&state_name(&p.name), state::LONGEST))?;
@@ -202,6 +205,12 @@ impl Part {
             }
             return;
         }
+        match self.folder.has(&self.name, &self.file) {
+            Ok(true) if !self.placed => {}
+            // The file has its place, or was removed: what is done to it now would be done to the target.
+            Ok(_) => return drop(self.folder.remove(&state_name(&self.name))),
+            Err(_) => return,
+        }
         let kept = if self.state.validator.is_none() {
             Ok(())
         } else if self.lost {
@@ -220,9 +229,6 @@ impl Part {
         if let Err(error) = kept {
             let path = self.path();
             log::warn(format_args!("{path}: a part stays without what was done last: {}", error.message));
-        }
-        if !self.folder.has(&self.name, &self.file).unwrap_or(true) {
-            let _ = self.folder.remove(&state_name(&self.name));
         }
     }
 
@@ -263,6 +269,7 @@ impl Part {
             Err(e) => Err(e),
         };
         renamed.map_err(|e| failed(&format!("rename {} to", self.path()), &path, &e))?;
+        self.placed = true;
         self.folder.sync().map_err(|e| failed("make sure of", &path, &e))?;
         if let Err(e) = self.folder.remove(&state_name(&self.name)) {
             log::warn(format_args!("{path}: the state of its part cannot be removed: {e}"));
