@@ -11,6 +11,7 @@ most of the time. A download has a core for each, and its file lies in memory. N
 """
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -52,6 +53,16 @@ def documents(folder):
     (folder / "10k.json").write_text(json.dumps({"items": items}))
 
 
+@functools.cache
+def certificate():
+    """One for all servers: a second one would take the first one's place under its server."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", OUT / "key.pem", "-out", OUT / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
+        check=True, stderr=subprocess.DEVNULL)
+
+
 class Server:
     """nginx with a certificate of its own, on free ports, pinned to the core of the clients or the other one."""
 
@@ -60,11 +71,7 @@ class Server:
 
     def __enter__(self):
         documents(OUT / "www")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-keyout", OUT / "key.pem", "-out", OUT / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
-            check=True, stderr=subprocess.DEVNULL)
+        certificate()
         self.http, self.https = free_port(), free_port()
         text = (ROOT / "bench" / "nginx.conf").read_text()
         text = text.replace("HTTPS", str(self.https)).replace("HTTP", str(self.http)).replace("FOLDER", str(OUT)).replace("CORE", self.core)
