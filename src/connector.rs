@@ -13,7 +13,7 @@ use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::{Inside, Limiter};
-use crate::exchange::{Exchange, OnRequest, Policy};
+use crate::exchange::{Exchange, OnRequest, Opened, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
 use crate::response::{Head, Meta, Response};
@@ -253,10 +253,7 @@ impl Connector {
         let (_, found) = self.endpoint(endpoint, Call::Stream)?;
         let call = CallOptions::parse(options)?;
         let settings = stream::Settings::new(found, &call)?;
-        if let Some(data) = call.data {
-            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
-            checked.map_err(|e| self.redacted(e))?;
-        }
+        self.check_data(found, &call)?;
         Stream::open(self.opener(endpoint, params, options), settings, token)
     }
 
@@ -273,15 +270,13 @@ impl Connector {
         let (ready, found) = self.endpoint(endpoint, Call::Stream)?;
         let call = CallOptions::parse(options)?;
         let settings = download::Settings::new(found, &call)?;
-        if let Some(data) = call.data {
-            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
-            checked.map_err(|e| self.redacted(e))?;
-        }
+        self.check_data(found, &call)?;
         let prepared = ready.prototype.prepare(params, &call, Body::Stream)?;
-        // What is asked for: the URL, and what the answer may depend on.
+        // What is asked for: the URL, and which form of it (RFC 9110 12.5). Other fields may change with every call.
         let mut source = redact::blank(&prepared.url, &prepared.secret);
         for (name, value) in &prepared.headers {
-            if !["user-agent", "accept-encoding"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            let is_choice = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("accept"));
+            if is_choice && !name.eq_ignore_ascii_case("accept-encoding") {
                 source += &format!("\n{name}: {value}");
             }
         }
@@ -302,6 +297,22 @@ impl Connector {
         });
         let on_progress = on_progress.as_mut().map(|on_progress| on_progress as OnProgress<'_>);
         download::run(&job, on_progress)
+    }
+
+    /// Holds what a call sends along against the endpoint's schema.
+    fn check_data(&self, endpoint: &Endpoint, call: &CallOptions<'_>) -> Result<()> {
+        let Some(data) = call.data else { return Ok(()) };
+        let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
+        checked.map(drop).map_err(|e| self.redacted(e))
+    }
+
+    /// Asks, and hands the answer's body on as it comes.
+    fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
+        let on_request = self.hooks.fix().on_request.as_ref();
+        let mut opened = self.exchange.open(&ready.policy, prepared, cancel, on_request)?;
+        let redactor = self.exchange.redactor();
+        opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
+        Ok(opened)
     }
 
     /// Asks an endpoint for a part of what it has, again and again.
@@ -330,12 +341,7 @@ impl Connector {
                     prepared.set_own("If-Range", validator.clone());
                 }
             }
-            let on_request = connector.hooks.fix().on_request.as_ref();
-            let mut opened = connector.exchange.open(&ready.policy, &prepared, cancel, on_request)?;
-            let redactor = connector.exchange.redactor();
-            let warnings = connector.config.warnings.iter().map(|w| redactor.redact(w).into_owned());
-            opened.meta.warnings.extend(warnings);
-            Ok(opened)
+            connector.ask(ready, &prepared, cancel)
         })
     }
 

@@ -7,7 +7,6 @@ use crate::config::Call;
 use crate::error::{Error, Result};
 use crate::exchange::limit::Inside;
 use crate::request::{Body, CallOptions};
-use crate::send;
 use crate::sse::{self, Connect, Consumed, Events, OnEvents, Owned};
 use crate::transport::Token;
 
@@ -23,10 +22,7 @@ impl Connector {
         let (_, found) = self.endpoint(endpoint, Call::Stream)?;
         let call = CallOptions::parse(options)?;
         let settings = sse::Settings::new(found, &call)?;
-        if let Some(data) = call.data {
-            let checked = send::check(&found.name, found.request_schema.as_ref(), data.get());
-            checked.map_err(|e| self.redacted(e))?;
-        }
+        self.check_data(found, &call)?;
         Events::open(self.connect(endpoint, params, options), settings, token)
     }
 
@@ -76,12 +72,7 @@ impl Connector {
             if !last_id.is_empty() {
                 prepared.set_theirs("Last-Event-ID", last_id.to_owned());
             }
-            let on_request = connector.hooks.fix().on_request.as_ref();
-            let mut opened = connector.exchange.open(&ready.policy, &prepared, Some(token), on_request)?;
-            let redactor = connector.exchange.redactor();
-            let warnings = connector.config.warnings.iter().map(|w| redactor.redact(w).into_owned());
-            opened.meta.warnings.extend(warnings);
-            Ok(opened)
+            connector.ask(ready, &prepared, Some(token))
         })
     }
 }

@@ -45,9 +45,9 @@ impl Pipe {
     ) -> (u64, Result<bool, Fault>) {
         let begun = Instant::now();
         let mut written = 0;
+        // Near the limit of a file, only what has been read tells whether it fits.
+        let fits = folder::fits(at + most).is_ok();
         while written < most {
-            // Near the limit of a file, only what has been read tells whether it fits.
-            let fits = folder::fits(at + most).is_ok();
             let Some(splice) = self.splice.as_mut().filter(|_| fits) else { break };
             let (moved, outcome) = opened.splice(splice, file, at + written, most - written);
             written += moved;

@@ -397,3 +397,20 @@ fn a_redirect_is_followed_each_time_and_is_no_failure() {
     );
     assert!(attempts[1]["error"].is_string() && attempts[3]["error"].is_null(), "{attempts}");
 }
+
+#[test]
+fn a_part_of_another_form_is_not_gone_on_with_and_other_fields_may_change() {
+    for (name, before, after, resumed) in [
+        ("Accept-Language", "de", "en", false),
+        ("Accept", "a/b", "a/b", true),
+        ("X-Request-Id", "1", "2", true),
+    ] {
+        let server = scripted(|request, n| (file(&data(WHOLE), TAG, request), (n == 0).then_some(HALF)));
+        let (api, folder) = (api(&server.url(), json!({})), Folder::new());
+        let once = json!({"retry_count": 1, "extra_headers": {name: before}});
+        fails(get(&api, &folder, once), TRUNCATED, "");
+        let summary = get(&api, &folder, json!({"extra_headers": {name: after}})).unwrap();
+        assert_eq!(summary["resumed"], resumed, "{name}");
+        assert!(there(&folder) == data(WHOLE), "{name}");
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::*;
 use crate::api::Progress;
+use crate::support::Gate;
 
 const LONG: usize = 8 << 20;
 
@@ -45,7 +46,16 @@ fn others(
 
 #[test]
 fn segments_share_one_file() {
-    let server = others(100_000, |request, _| (file(&data(LONG), TAG, request), None));
+    // Nobody is answered before all have asked.
+    let all = Gate::new();
+    let server = others(100_000, move |request, n| {
+        if n >= 3 {
+            all.open()
+        } else {
+            all.wait()
+        }
+        (file(&data(LONG), TAG, request), None)
+    });
     let folder = Folder::new();
     let mut last = None;
     let mut on_progress = |progress: &Progress| {
