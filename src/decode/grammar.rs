@@ -229,13 +229,13 @@ fn literal<'t>(mut rest: &'t [u8], literal: &[u8]) -> Rest<'t> {
 }
 
 /// A word of eight times the same byte.
-const fn all(byte: u8) -> u64 {
+pub(super) const fn all(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
 /// How many ordinary bytes of a string come before the first quote, backslash or control character.
 #[inline(always)]
-fn before_special(word: [u8; 8]) -> Option<usize> {
+pub(super) fn before_special(word: [u8; 8]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
     // With this bit flipped, the quote is next to the control characters, and the space is where the quote was.
     let control_or_quote = (word ^ all(0x02)).wrapping_sub(all(0x21));
@@ -253,7 +253,7 @@ fn before_other_than_digit(word: [u8; 8]) -> Option<usize> {
 
 /// How many bytes come before the first one with a bit set. Those behind it may be wrong: a carry has gone through.
 #[inline(always)]
-fn before_mark(marks: u64) -> Option<usize> {
+pub(super) fn before_mark(marks: u64) -> Option<usize> {
     std::num::NonZeroU64::new(marks).map(|marks| marks.trailing_zeros() as usize / 8)
 }
 
