@@ -1,6 +1,7 @@
 //! What a caller can ask for.
 
 mod events;
+mod pages;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -134,20 +135,23 @@ impl Connector {
 
     /// Fetches data from an endpoint; `params` and `options` are JSON objects.
     pub fn fetch(
-        &self,
+        self: &Arc<Self>,
         endpoint: &str,
         params: Option<&str>,
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
-        let options = parse_options(options)?;
+        let (ready, found) = self.endpoint(endpoint, Call::Fetch)?;
+        if found.paging.is_some() {
+            return self.fetch_pages(endpoint, params, options, cancel);
+        }
+        let (endpoint, options) = (found, parse_options(options)?);
         if let Some(data) = options.data {
             let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
             checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
-        let response = self.perform(ready, &prepared, cancel)?;
+        let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -196,7 +200,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<(String, Response)> {
-        let response = self.perform(ready, prepared, cancel)?;
+        let response = self.perform(&ready.policy, prepared, cancel)?;
         ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, prepared, *u))
     }
 
@@ -213,7 +217,9 @@ impl Connector {
             Some(name) => {
                 let (ready, endpoint) = self.ready(name)?;
                 let options = CallOptions::parse(options)?;
-                let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
+                let first = Connector::first_parameters(ready, endpoint, params, &options)?;
+                let prepared =
+                    ready.prototype.prepare_with(first.as_deref(), params, &options, Body::Fetch)?;
                 let shown = self.exchange.show(&ready.policy, &prepared)?;
                 let unbuilt = endpoint.supports(Call::Fetch).err().or_else(|| {
                     options.unbuilt().map(|key| Error::unsupported(format!("the option {key:?}")))
@@ -238,7 +244,7 @@ impl Connector {
         let (ready, endpoint) = self.endpoint(endpoint, Call::SendBytes)?;
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
-        let response = self.perform(ready, &prepared, cancel)?;
+        let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -370,12 +376,12 @@ impl Connector {
 
     fn perform(
         &self,
-        ready: &Ready,
+        policy: &Policy,
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let on_request = self.hooks.fix().on_request.as_ref();
-        let mut response = self.exchange.perform(&ready.policy, prepared, cancel, on_request)?;
+        let mut response = self.exchange.perform(policy, prepared, cancel, on_request)?;
         if !self.config.warnings.is_empty() {
             let redactor = self.exchange.redactor();
             response

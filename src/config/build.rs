@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
 use super::origin::{Allowed, Origin};
+use super::pagination::Paging;
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
@@ -65,6 +66,8 @@ pub struct Endpoint {
     pub request_schema: Option<Schema>,
     /// What its answers mean.
     pub rules: Rules,
+    /// How its listings go on; None: it has none.
+    pub paging: Option<Paging>,
     unbuilt: Vec<(&'static str, Needs)>,
 }
 
@@ -290,6 +293,8 @@ fn build_endpoint(
         place.insert(0, "responses".into());
         (place, message)
     })?;
+    let paging = keys.pagination.as_ref().map(|p| Paging::new(p, keys.decode)).transpose();
+    let paging = paging.map_err(|(key, m)| (at(&["pagination", key]), m))?;
     let sse = keys.sse.as_ref();
     if let Some(path) = sse.and_then(|s| s.error_path.as_deref()) {
         Path::parse(path).map_err(|m| (at(&["sse", "error_path"]), m))?;
@@ -321,6 +326,7 @@ fn build_endpoint(
         response_schema,
         request_schema,
         rules,
+        paging,
         unbuilt,
     })
 }

@@ -16,6 +16,7 @@ mod json;
 pub mod keys;
 pub mod node;
 mod origin;
+mod pagination;
 mod rules;
 #[cfg(test)]
 mod schema;
@@ -36,6 +37,7 @@ pub use fault::{Fault, nearest};
 pub use file::from_file;
 pub use json::{Entries, object};
 pub use origin::{Allowed, Origin};
+pub use pagination::{Counting, Items, Mark, Paging, Style, Way};
 pub use rules::{Judgement, Rules};
 pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};

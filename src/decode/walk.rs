@@ -92,7 +92,7 @@ fn skip(text: &[u8], at: usize) -> usize {
         _ => {
             let rest = text.get(at..).unwrap_or_default();
             let end =
-                rest.iter().position(|b| matches!(b, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t'));
+                rest.iter().position(|b| matches!(b, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t' | 0));
             end.map_or(text.len(), |end| at + end)
         }
     }

@@ -84,6 +84,28 @@ pub(super) fn follow(
     Ok(To { method, url, origin, trusted, keeps_body })
 }
 
+/// Where a link to the next page leads, as [`Exchange::follow_link`](super::Exchange::follow_link) says it.
+pub(super) fn link(base: &str, link: &str, allowed: &Allowed) -> Result<(String, Option<String>), String> {
+    let base = Url::parse(base).map_err(|_| "the address of its page cannot be read")?;
+    let mut url = address(&base, Some(link.as_bytes()), allowed)?;
+    url.set_fragment(None);
+    let mut warning = None;
+    if base.scheme() == "https" && url.scheme() == "http" && url.host() == base.host() {
+        // Servers behind a proxy that has the certificate do not know that they are asked by https.
+        warning = url.set_scheme("https").ok().map(|()| {
+            format!("the link {link:?} leads from https to http on the same host: https is asked instead")
+        });
+    }
+    let origin = Origin::of(&url).ok_or_else(|| format!("it leads to a `{}:` address", url.scheme()))?;
+    if base.scheme() == "https" && !origin.is_https() {
+        return Err("it leads from https to plain http".into());
+    }
+    if !allowed.contains(&origin) {
+        return Err(format!("it leads to another origin, {origin} (allow_origins)"));
+    }
+    Ok((String::from(url), warning))
+}
+
 /// The address that a Location names, where it says plainly where it leads.
 fn address(base: &Url, location: Option<&[u8]>, allowed: &Allowed) -> Result<Url, String> {
     let text = location.map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).ok_or("it leads nowhere")?;
