@@ -1125,7 +1125,9 @@ apl_status apl_stream_open(const struct apl_connector *connector,
 /**
  * Opens a listing page by page: apl_stream_next returns the items of one page, as a JSON array.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Nothing is asked for before the first apl_stream_next. Pages without items are passed over. A failure names the page;
+ * what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
+ * from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -1146,7 +1148,8 @@ apl_status apl_pages_open(const struct apl_connector *connector,
 /**
  * Opens a listing record by record: apl_stream_next returns one record, as JSON.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
+ * Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none

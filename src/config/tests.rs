@@ -336,7 +336,7 @@ fn a_pagination_with_nothing_in_it_is_none() {
         let c = ok(&endpoint(&format!("pagination: {pagination}")));
         let e = c.endpoint("list").unwrap();
         assert_eq!(e.keys.pagination.is_some(), is_there, "{pagination}");
-        assert_eq!(e.supports(Call::Fetch).is_err(), is_there, "{pagination}");
+        assert_eq!(e.paging.is_some(), is_there, "{pagination}");
     }
 }
 

@@ -246,6 +246,42 @@ mod tests {
     }
 
     #[test]
+    fn a_link_to_the_next_page_leads_to_an_allowed_origin_or_nowhere() {
+        let far = allowed(&["https://cdn.example:8443"]);
+        for (to, leads) in [
+            ("/a?b=c#d", "https://api.example/a?b=c"),
+            ("?page=2", "https://api.example/v1/things/7?page=2"),
+            ("HTTPS://API.example:443/b", "https://api.example/b"),
+            ("https://cdn.example:8443/x", "https://cdn.example:8443/x"),
+            ("//cdn.example:8443/x", "https://cdn.example:8443/x"),
+        ] {
+            assert_eq!(link(HERE, to, &far), Ok((leads.to_owned(), None)), "{to}");
+        }
+        let (address, warning) = link(HERE, "http://api.example/b?c", &far).unwrap();
+        assert_eq!(address, "https://api.example/b?c");
+        assert!(warning.unwrap().contains("https is asked instead"));
+        for (to, why) in [
+            ("https://api.example:444/b", "https://api.example:444"),
+            ("https://api.example./b", "another origin"),
+            ("https://sub.api.example/b", "another origin"),
+            ("http://cdn.example/x", "plain http"),
+            ("http://api.example:8080/b", "another origin"),
+            ("https://api@cdn.example:8443/x", "user information"),
+            ("//evil.example/x", "another origin"),
+            ("file:///etc/passwd", "`file:`"),
+        ] {
+            let refused = link(HERE, to, &far).unwrap_err();
+            assert!(refused.contains(why), "{to}: {refused}");
+        }
+        assert_eq!(
+            link("http://api.example/a", "http://api.example/b", &allowed(&["http://api.example"]))
+                .unwrap()
+                .1,
+            None
+        );
+    }
+
+    #[test]
     fn plain_http_is_never_where_https_leads() {
         let to = request("GET", false, 302, "http://cdn.example/", &["http://cdn.example"]);
         assert!(to.unwrap_err().contains("https to plain http"));

@@ -110,7 +110,8 @@ mod tests {
                 format!("<{target}>; title=\"{title}\"; rel=\"{}\"", if *next { "x next" } else { "x" })
             }).collect();
             let expected: Vec<&str> = links.iter().filter(|(_, _, next)| *next).map(|(t, _, _)| t.as_str()).collect();
-            prop_assert_eq!(targets(&written.join(", "), "next").unwrap(), expected);
+            let header = written.join(", ");
+            prop_assert_eq!(targets(&header, "next").unwrap(), expected);
         }
     }
 }
