@@ -229,7 +229,7 @@ fn literal<'t>(mut rest: &'t [u8], literal: &[u8]) -> Rest<'t> {
 }
 
 /// A word of eight times the same byte.
-pub(super) const fn all(byte: u8) -> u64 {
+const fn all(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
@@ -253,7 +253,7 @@ fn before_other_than_digit(word: [u8; 8]) -> Option<usize> {
 
 /// How many bytes come before the first one with a bit set. Those behind it may be wrong: a carry has gone through.
 #[inline(always)]
-pub(super) fn before_mark(marks: u64) -> Option<usize> {
+fn before_mark(marks: u64) -> Option<usize> {
     std::num::NonZeroU64::new(marks).map(|marks| marks.trailing_zeros() as usize / 8)
 }
 

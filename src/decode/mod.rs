@@ -11,6 +11,7 @@ mod schema;
 mod text;
 mod value;
 mod walk;
+mod wide;
 
 pub use date::http_date;
 pub use decoder::Decoder;

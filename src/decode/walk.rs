@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::grammar::{all, before_mark, before_special};
+use super::grammar::before_special;
 use super::value;
+use super::wide::nested;
 
 /// A place in an array, between two of its items.
 #[derive(Clone, Debug)]
@@ -119,50 +120,6 @@ fn string(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Where the object or array ends that begins there.
-fn nested(text: &[u8], mut at: usize) -> usize {
-    let mut depth = 0usize;
-    loop {
-        while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
-            match before_structure(*word) {
-                None => at += 8,
-                Some(ordinary) => {
-                    at += ordinary;
-                    break;
-                }
-            }
-        }
-        match text.get(at) {
-            Some(b'"') => at = string(text, at + 1),
-            Some(b'{' | b'[') => {
-                depth += 1;
-                at += 1;
-            }
-            Some(b'}' | b']') => {
-                depth = depth.saturating_sub(1);
-                at += 1;
-                if depth == 0 {
-                    return at;
-                }
-            }
-            Some(_) => at += 1,
-            None => return text.len(),
-        }
-    }
-}
-
-/// How many bytes come before the first quote, brace or bracket.
-#[inline(always)]
-fn before_structure(word: [u8; 8]) -> Option<usize> {
-    let word = u64::from_le_bytes(word);
-    let quote = word ^ all(b'"');
-    // In ASCII, braces are brackets with one bit more, and what closes differs from what opens in two. Three letters
-    // look the same then; they stand in strings only.
-    let brace = ((word | all(0x20)) & all(!0x06)) ^ all(0x79);
-    let zero = |x: u64| x.wrapping_sub(all(1)) & !x;
-    before_mark((zero(quote) | zero(brace)) & all(0x80))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -193,22 +150,6 @@ mod tests {
             ("\"\\ud800\"", "\u{fffd}\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(name(quoted), plain);
-        }
-    }
-
-    #[test]
-    fn structure_is_seen_wherever_it_lies_in_a_word() {
-        for byte in 0..=0xffu8 {
-            for at in 0..8 {
-                let mut word = *b"1234567,";
-                word[at] = byte;
-                let found = before_structure(word);
-                match byte {
-                    b'"' | b'{' | b'}' | b'[' | b']' => assert_eq!(found, Some(at), "{byte:#x}"),
-                    b'y' | b'Y' | b'_' | 0x7f => {}
-                    _ => assert_eq!(found, None, "{byte:#x}"),
-                }
-            }
         }
     }
 

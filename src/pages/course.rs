@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(course.check(2, 7).unwrap_err().kind(), Kind::Pagination);
         assert!(course.check(2, 8).is_ok() && course.check(0, 7).is_ok());
         // Where a call went on, too.
-        let mut course = Course::at(Some(Turn::Number(2)), 1, 2, Some(7));
+        let course = Course::at(Some(Turn::Number(2)), 1, 2, Some(7));
         assert!(course.check(2, 7).is_err());
     }
 
