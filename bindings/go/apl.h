@@ -551,7 +551,10 @@ apl_status apl_check_health(const struct apl_connector *connector,
 /**
  * Fetches data from an endpoint; the body of the answer is the data, as JSON.
  *
- * A listing of several pages is one array. Blocks until it is done. Thread-safe.
+ * A listing of several pages is one array. Where a page fails, or leads nowhere it may go, the error has what came
+ * before as its partial, whose meta has a "checkpoint": as an option of a later call, it goes on from there. The
+ * same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
+ * so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -961,7 +964,8 @@ const char *apl_response_header(const struct apl_response *response,
                                 const char *name);
 
 /**
- * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest.
+ * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest; of a listing
+ * that was merged, its pages and a checkpoint where it can go on.
  *
  * It is made when first asked for. Thread-safe.
  *

@@ -102,7 +102,8 @@ pub unsafe extern "C" fn apl_response_header(
     })
 }
 
-/// How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest.
+/// How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest; of a listing
+/// that was merged, its pages and a checkpoint where it can go on.
 ///
 /// It is made when first asked for. Thread-safe.
 ///
