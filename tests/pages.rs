@@ -278,6 +278,31 @@ fn a_next_page_at_another_origin_is_an_error_and_nothing_is_asked_there() {
 }
 
 #[test]
+fn records_in_front_of_a_link_that_is_not_followed_are_given_once_and_it_goes_on_when_the_link_is_good() {
+    let evil = Arc::new(AtomicBool::new(true));
+    let is_evil = evil.clone();
+    let server = Server::start(answering(move |request| {
+        let next = match request.target() {
+            "/x" => "/x?2",
+            "/x?2" if is_evil.load(SeqCst) => "http://evil.example/",
+            "/x?2" => "/x?3",
+            _ => "",
+        };
+        let id = request.target().split('?').nth(1).map_or(1, |n| n.parse::<u64>().unwrap());
+        ok_json(json!({"data": [{"id": id}], "next": next}).to_string())
+    }));
+    let api = one(&server, json!({"data_path": "data", "next_url_path": "next"}));
+    let fault = fails(api.fetch("x", None, None), PAGINATION, "evil.example");
+    assert_eq!(ids(partial(&fault).text().as_bytes()), [1, 2]);
+    let options = checkpoint(partial(&fault));
+    let fault = fails(api.fetch("x", None, &*options), PAGINATION, "evil.example");
+    assert_eq!(partial(&fault).text(), "[]");
+    let options = checkpoint(partial(&fault));
+    evil.store(false, SeqCst);
+    assert_eq!(ids(api.fetch("x", None, &*options).unwrap().text().as_bytes()), [3]);
+}
+
+#[test]
 fn a_next_page_at_the_same_origin_is_asked_for_with_the_credentials_however_it_is_written() {
     let server = leading(|n, host| match n {
         1 => json!(format!("HTTP://{host}/elsewhere?a=b#fragment")),

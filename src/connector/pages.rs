@@ -237,7 +237,7 @@ impl Asker {
             if origin != *prepared.origin {
                 policy.to_mut().target = Arc::new(Target::of(&origin)?);
             }
-            prepared.go_to(address, &origin);
+            prepared.go_to(address);
         }
         then(ready, endpoint, policy, prepared)
     }

@@ -98,16 +98,12 @@ impl<'a> Prepared<'a> {
 
     /// Sends it to another address, which may be of another origin that is allowed. The secrets of its own query go
     /// along: a server leaves them out of the links it makes, or says them back.
-    pub fn go_to(&mut self, address: &str, origin: &Origin) {
+    pub fn go_to(&mut self, address: &str) {
         let (mut url, mut secret) = (address.to_owned(), Vec::new());
         for (name, value) in self.secret_pairs() {
             (url, secret) = set_parameter(&url, &secret, &name, &value);
         }
         (self.url, self.secret) = (url, secret);
-        if origin != self.origin {
-            // It is the configured origin's.
-            self.remove("Host");
-        }
     }
 
     /// An address without the secrets that [`go_to`](Prepared::go_to) puts in.
