@@ -24,8 +24,6 @@ pub(super) enum Needs {
     All,
     /// A call that gives a JSON body.
     Json,
-    /// send alone.
-    Send,
     /// fetch alone.
     Fetch,
 }
@@ -35,7 +33,6 @@ impl Needs {
         match self {
             Needs::All => true,
             Needs::Json => matches!(call, Call::Fetch | Call::Send),
-            Needs::Send => call == Call::Send,
             Needs::Fetch => call == Call::Fetch,
         }
     }
@@ -58,7 +55,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),
-        (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()
 }

@@ -79,6 +79,14 @@ impl Path {
         &self.text
     }
 
+    /// The steps of a dotted path or a JSON Pointer; None: it is a query.
+    pub fn steps(&self) -> Option<&[String]> {
+        match &self.kind {
+            Kind::Steps(steps) => Some(steps),
+            Kind::Query { .. } => None,
+        }
+    }
+
     /// Where the value lies in a valid JSON text. Of a duplicate key, the last counts.
     pub fn locate(&self, json: &str) -> Result<Found, Missing> {
         match &self.kind {

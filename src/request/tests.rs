@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::auth::Credentials;
-use crate::config::{Config, from_text};
+use crate::config::{Call, Config, from_text};
 use crate::error::{Error, Kind};
 
 fn env(name: &str) -> Option<String> {
@@ -254,10 +254,21 @@ fn option_faults_name_the_key() {
     assert!(bad_options(r#"{"name": 1}"#).starts_with("options: /name: unknown key"));
     assert_eq!(bad_options("[]"), "options: not a JSON object");
     assert!(bad_options("{").starts_with("options: not valid JSON"));
-    assert!(CallOptions::parse(None).unwrap().unbuilt().is_none());
-    assert!(options("{}").unbuilt().is_none() && options(" { } ").unbuilt().is_none());
-    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), None);
-    assert_eq!(options(r#"{"concurrency": 2}"#).unbuilt(), Some("concurrency"));
+    let unbuilt = |text, call| options(text).unbuilt(call);
+    assert!(CallOptions::parse(None).unwrap().unbuilt(Call::Fetch).is_none());
+    assert_eq!((unbuilt("{}", Call::Fetch), unbuilt(" { } ", Call::Send)), (None, None));
+    assert_eq!(unbuilt(r#"{"concurrency": 1, "form": {"a": 1}}"#, Call::Fetch), None);
+    // Of a list that is sent, and of nothing else.
+    for (text, key) in [
+        (r#"{"concurrency": 2}"#, "concurrency"),
+        (r#"{"resume": true}"#, "resume"),
+        (r#"{"resume": []}"#, "resume"),
+        (r#"{"resume": {"items": []}}"#, "resume"),
+    ] {
+        assert_eq!(unbuilt(text, Call::Fetch), Some(key), "{text}");
+        assert_eq!(unbuilt(text, Call::SendBytes), Some(key), "{text}");
+        assert_eq!(unbuilt(text, Call::Send), None, "{text}");
+    }
     // Every key of the blocks for streams is known.
     options(
         r#"{"wait": 0, "sentinel": "[DONE]", "chunk_size": 10, "resume": true, "reconnect_clamp": [0, 1], "segments": 2}"#,
