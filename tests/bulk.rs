@@ -316,7 +316,7 @@ fn as_many_requests_are_under_way_as_the_call_wants() {
     assert_eq!(partial.json()["results"], json!([0, 1, 3, 4, 5, 6]));
     assert_eq!(server.connections(), 3);
     // The head is that of the last item, whoever comes last.
-    assert_eq!(partial.header("x-item").as_deref(), Some("6"));
+    assert_eq!(partial.header("x-item"), Some("6"));
     assert_eq!(partial.meta["warnings"].as_array().unwrap().len(), 1);
     let answer = plain(&server).send("post", "[7]", Some(options)).unwrap();
     assert_eq!(answer.json()["results"], json!([7]));
@@ -333,7 +333,7 @@ fn the_head_is_the_last_items_although_another_comes_later() {
         response("200 OK", &format!("X-Item: {}\r\n", request.body_text()), &request.body)
     }));
     let answer = plain(&server).send("post", "[0,1]", Some(r#"{"concurrency": 2}"#)).unwrap();
-    assert_eq!(answer.header("x-item").as_deref(), Some("1"));
+    assert_eq!(answer.header("x-item"), Some("1"));
     assert_eq!(answer.json()["results"], json!([0, 1]));
 }
 
@@ -660,6 +660,8 @@ fn a_ledger_that_does_not_fit_is_refused_and_nothing_is_sent() {
         assert_fault_keeps_secrets(&fault);
         assert!(fault.partial.is_none());
     }
+    let fault = api.send("post", "[1]", r#"{"concurrency": 1025}"#).unwrap_err();
+    assert_fault(&fault, INVALID_ARGUMENT, "options: /concurrency: must be at most 1024");
     let fault = api.fetch("good", None, Some(&*resume(&json!([])))).unwrap_err();
     assert_fault(&fault, UNSUPPORTED, "resume");
     assert_eq!(server.requests().len(), 2);

@@ -1,5 +1,6 @@
 //! One item, or a list.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::request::{self, Body, CallOptions, Prepared, items};
 use crate::response::Response;
 use crate::send::{self, Again, Answer, Asked, Earlier, Outcome, Place, Reply, Requests, Verdict};
 use crate::transport::Token;
+
+/// At once, in one call; each takes a thread. More is a mistake.
+const MOST_REQUESTS: u32 = 1024;
 
 /// RFC 4918 13.
 const MULTI_STATUS: u16 = 207;
@@ -30,6 +34,10 @@ impl Connector {
         let options = parse_options(options, Call::Send)?;
         if options.keys.resume.is_some() {
             return Err(Error::argument("options: /resume: of a send, it is a ledger, or a ledger's items"));
+        }
+        let concurrency = options.keys.concurrency.map_or(1, NonZeroU32::get);
+        if concurrency > MOST_REQUESTS {
+            return Err(Error::argument(format!("options: /concurrency: must be at most {MOST_REQUESTS}")));
         }
         let schema = endpoint.request_schema.as_ref();
         let Some(items) = items(data)? else {
@@ -49,11 +57,10 @@ impl Connector {
             Some(ledger) => Earlier::read(ledger, &items).map_err(|e| self.redacted(e))?,
             None => Earlier::default(),
         };
-        let concurrency = options.keys.concurrency.map_or(1, |n| n.get() as usize);
         let mut limits = send::Limits {
             deadline: options.deadline(),
             max_result: endpoint.settings.limits.max_result,
-            concurrency,
+            concurrency: concurrency as usize,
             cancel,
         };
         let sender = Sender { connector: self, ready, endpoint, options: &options, items: &items, cancel };
