@@ -327,3 +327,105 @@ fn unsent(endpoint: &str, index: usize, kind: Kind, why: &str) -> Error {
     error.endpoint = Some(endpoint.to_owned());
     error
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Says back what was sent; loses, refuses and does not tell of items by their number. Notes what was sent.
+    struct Echo<'a> {
+        items: &'a [&'a RawValue],
+        sent: Mutex<Vec<usize>>,
+        largest: Mutex<usize>,
+    }
+
+    impl Requests for Echo<'_> {
+        fn again(&self, _: &[usize]) -> Result<Again> {
+            Ok(Again::Never)
+        }
+
+        fn send(&self, items: &[usize], _: Option<Duration>) -> Reply {
+            self.sent.lock().extend(items);
+            let mut largest = self.largest.lock();
+            *largest = items.len().max(*largest);
+            let failed = |sent| {
+                let mut error = Error::new(Kind::Io, "lost");
+                error.sent = sent;
+                error
+            };
+            if items.contains(&7) {
+                return Reply { key: None, outcome: Err(failed(Sent::Maybe)) };
+            }
+            let (mut text, mut outcomes) = (String::new(), Vec::new());
+            for index in items {
+                let start = text.len();
+                text += self.items[*index].get();
+                outcomes.push(if index % 5 == 3 {
+                    Err(failed(Sent::No))
+                } else {
+                    Ok((200, Place::Here(start..text.len())))
+                });
+            }
+            let response = Response::new(Head::default(), Meta::default(), Vec::new());
+            Reply { key: None, outcome: Ok(Answer { text, response, items: outcomes }) }
+        }
+    }
+
+    /// The ledger, and what was sent, sorted.
+    fn run_with(
+        items: &[&RawValue],
+        size: usize,
+        concurrency: usize,
+        earlier: Earlier<'_>,
+    ) -> (String, Vec<usize>) {
+        let limits = Limits { deadline: None, max_result: u64::MAX, concurrency, cancel: None };
+        let echo = Echo { items, sent: Mutex::default(), largest: Mutex::default() };
+        let body = match run(&List { endpoint: "e", items, size, earlier, limits }, &echo) {
+            Ok(answer) => answer.body().to_vec(),
+            Err(error) => error.partial.as_ref().unwrap().body().to_vec(),
+        };
+        assert!(*echo.largest.lock() <= size);
+        let mut sent = echo.sent.into_inner();
+        sent.sort_unstable();
+        (String::from_utf8(body).unwrap(), sent)
+    }
+
+    proptest! {
+        #[test]
+        fn no_item_is_lost_and_none_that_may_be_there_is_sent_twice(
+            count in 0..30usize,
+            size in 1..8usize,
+            concurrency in 1..5usize,
+        ) {
+            let texts: Vec<String> = (0..count).map(|n| format!("{n}.0")).collect();
+            let items: Vec<&RawValue> = texts.iter().map(|t| serde_json::from_str(t).unwrap()).collect();
+            let (mut before, mut all) = ("[]".to_owned(), vec![0; count]);
+            for call in 0..3 {
+                let raw: &RawValue = serde_json::from_str(&before).unwrap();
+                // It goes on from its own ledger.
+                let (ledger, sent) = run_with(&items, size, concurrency, Earlier::read(raw, &items).unwrap());
+                sent.iter().for_each(|index| all[*index] += 1);
+                let value: serde_json::Value = serde_json::from_str(&ledger).unwrap();
+                let rows = value["items"].as_array().unwrap();
+                prop_assert_eq!(rows.len(), count);
+                for (index, row) in rows.iter().enumerate() {
+                    prop_assert_eq!(row["index"].as_u64(), Some(index as u64));
+                    let refused = index % 5 == 3 && row["sent"] == "no";
+                    prop_assert_eq!(all[index], if refused { call + 1 } else { 1 }, "{}", row);
+                    if row["ok"] == true {
+                        prop_assert_eq!(row["result"].as_f64(), Some(index as f64));
+                    }
+                }
+                // What is sent does not depend on who comes first.
+                if call == 0 {
+                    let again = run_with(&items, size, 1, Earlier::default()).1;
+                    prop_assert_eq!(again, sent);
+                }
+                before = ledger;
+            }
+        }
+    }
+}
