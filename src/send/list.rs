@@ -45,8 +45,7 @@ pub struct List<'a> {
 
 /// Makes the requests of a list.
 pub trait Requests: Sync {
-    /// Would a request with these items be harmless after another one that had them? By its method (`None`), or after
-    /// one with the same Idempotency-Key.
+    /// When a request with these items does no harm although they have been sent before.
     fn again(&self, items: &[usize]) -> Result<Again>;
 
     /// Sends these items in one request, within the time that is left.
@@ -105,7 +104,7 @@ struct Tally<'a> {
     retryable: bool,
 }
 
-/// Sends what is not done yet. A failure does not stop the others; a cancel, the deadline and the limit of the results
+/// Sends what an earlier call has not done. A failure does not stop the others; a cancel, the deadline and the limit of the results
 /// do. The answer's body is the ledger, also where it is the partial of an error.
 pub fn run(list: &List<'_>, requests: &dyn Requests) -> Result<Response> {
     let end = list.limits.deadline.and_then(|d| Instant::now().checked_add(d));
