@@ -9,6 +9,8 @@ use super::keys::ConnectorKeys;
 pub enum Call {
     /// fetch
     Fetch,
+    /// pages, records, and a fetch of several pages
+    Pages,
     /// send
     Send,
     /// send_bytes
@@ -24,8 +26,6 @@ pub(super) enum Needs {
     All,
     /// A call that gives a JSON body.
     Json,
-    /// send alone.
-    Send,
     /// fetch alone.
     Fetch,
 }
@@ -34,9 +34,8 @@ impl Needs {
     pub(super) fn by(self, call: Call) -> bool {
         match self {
             Needs::All => true,
-            Needs::Json => matches!(call, Call::Fetch | Call::Send),
-            Needs::Send => call == Call::Send,
-            Needs::Fetch => call == Call::Fetch,
+            Needs::Json => matches!(call, Call::Fetch | Call::Pages | Call::Send),
+            Needs::Fetch => matches!(call, Call::Fetch | Call::Pages),
         }
     }
 }
@@ -57,7 +56,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
         (e.cache.is_some(), "cache", Needs::Fetch),
         (e.query.is_some(), "query", Needs::Json),
-        (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()
 }
