@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes download.json and streams/sse_stream.json beside it: cases of our own in the driver's form, whose bytes are Base64.
+"""Writes download.json, paginate.json and streams/sse_stream.json beside it: cases of our own in the driver's form, whose bytes are Base64.
 Here they can be read.
 
 What a stream prints, and when, the driver does not look at; streams.py does. Its cases have `lines` in place of events: what
@@ -126,6 +126,59 @@ case("rest-beyond", "there is less than what is there",
 case("rest-refused", "what is refused is no rest", [answer("404 No", "Content-Length: 0")], [resumed(HALF)], fails=True, **have)
 
 
+# --- listings by Link ----------------------------------------------------------------------------------------------
+
+LISTINGS = []
+
+
+def page(*items, link=None, **more):
+    body = json.dumps(items).encode()
+    links = [f"Link: {link}"] if isinstance(link, str) else [f"Link: {one}" for one in link or ()]
+    return answer("200 OK", "Content-Type: application/json", *links, f"Content-Length: {len(body)}", body=body, then="keep", **more)
+
+
+def listing(name, title, script, requests, items=None, expect=(), **request):
+    wanted = {"outcome": "error"} if items is None else {"outcome": "ok", "items": items}
+    wanted.update({"requests": requests, "n_requests": len(requests), **dict(expect)})
+    request = {"method": "GET", "url": "{{A}}/list?n=2", "headers": [], "pagination": "link", **request}
+    LISTINGS.append({"id": "own-paginate-" + name, "title": title, "tags": ["paginate"], "op": "paginate",
+                     "request": request, "script": script, "expect": wanted})
+
+
+def asked(target, **more):
+    return {"method": "GET", "target": target, **more}
+
+
+listing("pages", "every page, by absolute and by relative links",
+        [page(1, 2, link='<{{A}}/list?n=2&page=2>; rel="next"'), page(3, 4, link='</other?page=3>; rel="first next"'),
+         page(5, link="<?page=4>; rel=next"), page(6)],
+        [asked("/list?n=2"), asked("/list?n=2&page=2"), asked("/other?page=3"), asked("/other?page=4")], [1, 2, 3, 4, 5, 6])
+listing("one", "a listing of one page", [page(1, link='</list>; rel="prev"')], [asked("/list?n=2")], [1])
+listing("credentials", "each page is asked for with the credentials", [page(1, link="</2>; rel=next"), page(2)],
+        [asked("/list?n=2", headers={"authorization": "Bearer canary-token", "x-key": "k"}),
+         asked("/2", headers={"authorization": "Bearer canary-token", "x-key": "k"})],
+        [1, 2], bearer="canary-token", headers=[["X-Key", "k"]])
+listing("elsewhere", "a link to another origin is not followed", [page(1, link="<{{B}}/2>; rel=next")], [asked("/list?n=2")],
+        bearer="canary-token", expect={"never_secret_to": ["B", "canary"]})
+listing("fields", "links in several fields, with commas and quotes in them",
+        [page(1, link=['</a,b>; rel="prev"; title="x, <y>; rel=next"', '</2,3>; rel="next"']), page(2)],
+        [asked("/list?n=2"), asked("/2,3")], [1, 2])
+listing("anchor", "a link of another resource is none of this one", [page(1, link='</2>; rel=next; anchor="#x"')], [asked("/list?n=2")], [1])
+listing("broken", "a link that cannot be read is not the end", [page(1, link='/2; rel="next"')], [asked("/list?n=2")])
+listing("circle", "a circle ends as an error", [page(1, link="</2>; rel=next"), page(2, link="</3>; rel=next"), page(3, link="</2>; rel=next")],
+        [asked("/list?n=2"), asked("/2"), asked("/3")])
+listing("again", "a page that comes again is an error", [page(1, link="</2>; rel=next"), page(1, link="</3>; rel=next")],
+        [asked("/list?n=2"), asked("/2")])
+listing("empty", "an empty page is passed over", [page(1, link="</2>; rel=next"), page(link="</3>; rel=next"), page(3)],
+        [asked("/list?n=2"), asked("/2"), asked("/3")], [1, 3])
+listing("fails", "a page that fails is an error, and nothing behind it is asked for",
+        [page(1, link="</2>; rel=next"), answer("500 Oh", "Content-Length: 0", then="keep")], [asked("/list?n=2"), asked("/2")])
+listing("cut", "a page that is cut is an error",
+        [page(1, link="</2>; rel=next"), answer("200 OK", "Content-Length: 100", body=b"[2]")], [asked("/list?n=2"), asked("/2")])
+listing("max", "the caller's own limit is no error", [page(1, link="</2>; rel=next"), page(2, link="</3>; rel=next")],
+        [asked("/list?n=2"), asked("/2")], [1, 2], max_pages=2)
+
+
 # --- streams of events, as they happen -------------------------------------------------------------------------------
 
 STREAMS = []
@@ -202,4 +255,5 @@ def write(path, cases):
 
 
 write("download.json", CASES)
+write("paginate.json", LISTINGS)
 write("streams/sse_stream.json", STREAMS)
