@@ -247,12 +247,15 @@ impl Prototype {
         if let Some(over) = over {
             call.add(over)?;
         }
+        let before = call.0.len();
         if let Some(params) = params {
             call.add(params)?;
         }
         if let Some(params) = options.params {
             call.add(params.get())?;
         }
+        // They win, and stand at the end.
+        call.0.rotate_left(before);
         let (url, secret) = self.url(&call)?;
         let settings = match options.overrides() {
             Some(o) => Cow::Owned(self.settings.with(o)),

@@ -6,7 +6,7 @@ import json
 import re
 import zlib
 
-from exchange import LIMITS, REDIRECTS, RETRIES
+from exchange import LIMITS, LISTINGS, REDIRECTS, RETRIES
 from recorder import SILENCE, Answer
 from table import *
 
@@ -309,6 +309,6 @@ HEALTHS = [
 ]
 
 CASES = [
-    *CONNECTOR, *ADDRESSES, *PARAMS, *HEADERS, *AUTH, *BODIES, *ANSWERS, *FAILURES, *RETRIES, *REDIRECTS, *LIMITS,
+    *CONNECTOR, *ADDRESSES, *PARAMS, *HEADERS, *AUTH, *BODIES, *ANSWERS, *FAILURES, *RETRIES, *REDIRECTS, *LIMITS, *LISTINGS,
     *SURROUNDINGS, *HEALTHS,
 ]

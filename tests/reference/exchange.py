@@ -159,5 +159,43 @@ LIMITS = [
     Case("rate_limit of each endpoint", block(endpoints={
         name: {"path": "/" + name, "rate_limit": {"rate": 0.1}} for name in "xy"}), [("fetch", "x"), ("fetch", "y")], wait=5),
     Case("rate_limit of the connector", conn(rate_limit={"rate": 0.5}), FETCH * 2, lasts("connector-limit", 2), wait=2),
+]
+
+PAGE = [Answer('{"items":[{"id":1}],"next":2}'), Answer('{"items":[{"id":2}],"next":null}')]
+PAGED = {"data_path": "items", "next_page_path": "next"}
+
+
+def counted(*targets):
+    """apl goes on; the reference has the first page."""
+    return [D("page-number", "requests", "GET /x", " then ".join("GET " + target for target in targets)),
+            D("page-number", "request.target", "/x", targets[0]), D("page-number", "result[[]1].id", None, "2")]
+
+
+LISTINGS = [
     Case("a pagination with nothing in it", x(pagination={}), FETCH),
+    Case("pages by a number in the answer", x(pagination=PAGED), FETCH, answers=PAGE),
+    Case("pages by a number, under another name", x(pagination={**PAGED, "page_param": "p"}), FETCH, answers=PAGE),
+    Case("pages by a token", x(pagination=PAGED), FETCH, answers=[Answer('{"items":[{"id":1}],"next":"a b&é"}'), PAGE[1]],
+         differs=[D("space", "request2.target", "/x?page=a+b%26%C3%A9", "/x?page=a%20b%26%C3%A9")]),
+    Case("pages with parameters of the call", x(params={"a": 1}, pagination=PAGED), [("fetch", "x", {"b": 2})], answers=PAGE),
+    Case("one page", x(pagination=PAGED), FETCH, answers=[PAGE[1]]),
+    Case("pages that end with an empty text", x(pagination=PAGED), FETCH, answers=[PAGE[0], Answer('{"items":[{"id":2}],"next":""}')]),
+    Case("an answer of one thing", x(pagination={"next_page_path": "next"}), FETCH, answers=[Answer('{"id":1}')]),
+    Case("pages below response_path", x(response_path="d", pagination=PAGED), FETCH,
+         answers=[Answer('{"d":{"items":[{"id":1}],"next":2}}'), Answer('{"d":{"items":[{"id":2}]}}')],
+         differs=[D("later-pages", "result[[]1].id", None, "2")]),
+    Case("pages by an address", x(pagination=PAGED), FETCH, answers=[Answer('{"items":[{"id":1}],"next":"/y?page=2"}'), PAGE[1]],
+         differs=[D("page-address", "request2.target", "/x?page=%2Fy%3Fpage%3D2", "/y?page=2")]),
+    Case("pages that are counted", x(pagination={"data_path": "items"}), FETCH, answers=[*PAGE, Answer('{"items":[]}')],
+         differs=counted("/x?page=1", "/x?page=2", "/x?page=3")),
+    Case("a page that fails", x(pagination=PAGED), FETCH, answers=[PAGE[0], Answer("{}", 404)],
+         differs=[D("page-fails", "outcome", re.compile("result .*"), re.compile("error CLIENT and result .*"))]),
+    Case("a page without items", x(pagination=PAGED), FETCH, answers=[PAGE[0], Answer('{"rows":[]}')],
+         differs=[D("page-fails", "outcome", re.compile("result .*"), re.compile("error UNKNOWN and result .*"))]),
+    Case("records that are no objects", x(pagination=PAGED), FETCH, answers=[Answer('{"items":[1,"a",null]}')],
+         differs=[D("scalar", "result[[]*].value", SOME, None), D("scalar", "result[[]?]", None, SOME)]),
+    Case("max_pages", x(pagination={"data_path": "items", "max_pages": 2}), FETCH, answers=PAGE,
+         differs=counted("/x?page=1", "/x?page=2")),
+    Case("pages of a list", x(pagination={"page_param": "p"}), FETCH, answers=[Answer('[{"id":1}]'), Answer("[]")],
+         differs=counted("/x?p=1", "/x?p=2")[:2]),
 ]
