@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::check;
 use super::endpoint::{Decode, EndpointKeys};
 use super::fault::Fault;
+use super::graphql::{self, Operation};
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
 use super::origin::{Allowed, Origin};
@@ -65,6 +66,8 @@ pub struct Endpoint {
     pub request_schema: Option<Schema>,
     /// What its answers mean.
     pub rules: Rules,
+    /// The operation, where it is one of GraphQL.
+    pub graphql: Option<Operation>,
     unbuilt: Vec<(&'static str, Needs)>,
 }
 
@@ -256,15 +259,16 @@ fn build_endpoint(
     secrets: &mut Vec<Secret>,
 ) -> Result<Endpoint, EndpointFault> {
     let at = |path: &[&str]| path.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
-    let graphql = keys.query.is_some();
+    let is_graphql = keys.query.is_some();
     let path = match &keys.path {
         Some(path) => path.clone(),
         // The whole API of GraphQL is often the base URL itself.
-        None if graphql => Text::default(),
+        None if is_graphql => Text::default(),
         None => return Err((at(&[]), "the key \"path\" is missing".into())),
     };
-    let method = keys.method.as_deref().unwrap_or(if graphql { "POST" } else { "GET" });
+    let method = keys.method.as_deref().unwrap_or(if is_graphql { "POST" } else { "GET" });
     let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
+    let graphql = graphql::build(&keys, &method)?;
     let target = target(&path, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
     endpoint_headers(&keys.headers, &["headers"], secrets)?;
     if let Some(streaming) = &keys.streaming {
@@ -274,8 +278,15 @@ fn build_endpoint(
         check::header_value(media).map_err(|m| (at(&["content_type"]), m))?;
     }
     for (param, value) in keys.params.iter() {
-        flat(value).map_err(|m| (at(&["params", param]), m))?;
+        // A variable of GraphQL may be anything.
+        if graphql.is_none() {
+            flat(value).map_err(|m| (at(&["params", param]), m))?;
+        }
         secrets.extend(value.env().map(Secret::new));
+    }
+    if is_graphql && method == "GET" {
+        // They go into the query.
+        secrets.extend(keys.variables.iter().flat_map(RawJson::env).map(Secret::new));
     }
     // An empty one is the whole answer, for the reference as for RFC 6901.
     let response_path = keys.response_path.as_deref().filter(|p| !p.is_empty());
@@ -321,6 +332,7 @@ fn build_endpoint(
         response_schema,
         request_schema,
         rules,
+        graphql,
         unbuilt,
     })
 }

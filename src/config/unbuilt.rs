@@ -22,8 +22,6 @@ pub enum Call {
 pub(super) enum Needs {
     /// Every call.
     All,
-    /// A call that gives a JSON body.
-    Json,
     /// send alone.
     Send,
     /// fetch alone.
@@ -34,7 +32,6 @@ impl Needs {
     pub(super) fn by(self, call: Call) -> bool {
         match self {
             Needs::All => true,
-            Needs::Json => matches!(call, Call::Fetch | Call::Send),
             Needs::Send => call == Call::Send,
             Needs::Fetch => call == Call::Fetch,
         }
@@ -57,7 +54,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),
         (e.cache.is_some(), "cache", Needs::Fetch),
-        (e.query.is_some(), "query", Needs::Json),
         (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()

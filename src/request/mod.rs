@@ -6,6 +6,7 @@
 mod body;
 mod content;
 mod form;
+mod graphql;
 mod options;
 mod params;
 mod path;

@@ -36,6 +36,8 @@ pub struct Prepared<'a> {
     pub auth_query: Option<(&'a str, &'a str)>,
     /// Its Idempotency-Key.
     pub key: Key,
+    /// Does it change nothing, although its method does not say so? A GraphQL query.
+    pub is_safe: bool,
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
@@ -103,11 +105,11 @@ impl<'a> Prepared<'a> {
         self.headers.push((name, value.into()));
     }
 
-    /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), or by a key that would be
-    /// the same.
+    /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), by what it is, or
+    /// by a key that would be the same.
     pub fn is_repeatable(&self) -> bool {
         let by_method = matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
-        by_method || self.key == Key::Given
+        by_method || self.is_safe || self.key == Key::Given
     }
 
     /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a
