@@ -157,10 +157,7 @@ mod tests {
             r#"{"data": {"a": null}, "errors": [
                 {"message": "no\na-secret", "path": ["users", 3, "na\u0020me"], "extensions": {"code": "X"}}, {}]}"#,
         );
-        assert_eq!(
-            error.message,
-            "GraphQL error: no *** at users.3.na me (X) (the first of 2 errors)"
-        );
+        assert_eq!(error.message, "GraphQL error: no *** at users.3.na me (X) (the first of 2 errors)");
         assert_eq!(texts, ["GraphQL error: no *** at users.3.na me (X)", "GraphQL error: without a message"]);
         let many = format!(r#"{{"data": {{}}, "errors": [{}]}}"#, vec!["{}"; 25].join(","));
         let (_, texts) = partial(&many);

@@ -18,7 +18,7 @@ pub struct EndpointKeys {
     pub path: Option<Text>,
     /// The method. Default GET; POST with `query`.
     pub method: Option<String>,
-    /// Query and path parameters.
+    /// Query and path parameters; beside `query`, variables and path parameters.
     pub params: Named<RawJson>,
     /// Headers.
     pub headers: Named<Text>,
@@ -71,13 +71,13 @@ pub struct EndpointKeys {
     pub sse: Option<Sse>,
     /// Streams and downloads.
     pub streaming: Option<Streaming>,
-    /// A GraphQL query.
+    /// A GraphQL document: the endpoint's requests are its query or mutation. A query is repeated as a GET is.
     pub query: Option<String>,
-    /// The GraphQL query's variables.
+    /// The operation's variables. What `params` and the call say is merged over them: params, then data.
     pub variables: Option<RawJson>,
-    /// The GraphQL operation's name.
+    /// Which operation of the document is asked for. Default the only one.
     pub operation_name: Option<String>,
-    /// What GraphQL errors are. Default fail.
+    /// What `errors` beside `data` are; without data, they are an error. Default fail.
     pub graphql_errors: GraphqlErrors,
 }
 
@@ -134,11 +134,11 @@ choices! {
         /// An error.
         Fail,
     }
-    /// What errors in a GraphQL answer are.
+    /// What errors beside the data of a GraphQL answer are.
     GraphqlErrors {
-        /// An error.
+        /// An error, which has the data as its partial.
         #[default] Fail,
-        /// A warning.
+        /// Warnings in the meta.
         Warn,
     }
     /// How a bulk of items is written.
