@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::answer::Reading;
 use crate::auth::{self, Credentials};
+use crate::cache::{Cache, Unseen};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
@@ -41,6 +42,7 @@ struct Ready {
     prototype: Prototype,
     policy: Policy,
     reading: Reading,
+    cache: Option<Cache>,
 }
 
 impl Ready {
@@ -60,7 +62,8 @@ impl Ready {
             limits: own.into_iter().chain(limit.cloned()).collect(),
         };
         let prototype = Prototype::new(config, endpoint, credentials, GENERATE)?;
-        Ok(Ready { prototype, policy, reading: Reading::new(endpoint) })
+        let cache = endpoint.keys.cache.as_ref().map(Cache::new);
+        Ok(Ready { prototype, policy, reading: Reading::new(endpoint), cache })
     }
 }
 
@@ -310,6 +313,7 @@ impl Connector {
     fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
         let on_request = self.hooks.fix().on_request.as_ref();
         let mut opened = self.exchange.open(&ready.policy, prepared, cancel, on_request)?;
+        self.changed(prepared);
         let redactor = self.exchange.redactor();
         opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         Ok(opened)
@@ -375,7 +379,14 @@ impl Connector {
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let on_request = self.hooks.fix().on_request.as_ref();
-        let mut response = self.exchange.perform(&ready.policy, prepared, cancel, on_request)?;
+        let ask =
+            |prepared: &Prepared<'_>| self.exchange.perform(&ready.policy, prepared, cancel, on_request);
+        let unseen = Unseen { signed: on_request.is_some(), cookies: self.config.keys.cookies };
+        let mut response = match &ready.cache {
+            Some(cache) => cache.through(prepared, unseen, ask)?,
+            None => ask(prepared)?,
+        };
+        self.changed(prepared);
         if !self.config.warnings.is_empty() {
             let redactor = self.exchange.redactor();
             response
@@ -384,6 +395,13 @@ impl Connector {
                 .extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         }
         Ok(response)
+    }
+
+    /// What a request may have changed is not kept any longer, whichever endpoint it was kept for.
+    fn changed(&self, prepared: &Prepared<'_>) {
+        if !prepared.changes_nothing() {
+            self.ready.iter().filter_map(|ready| ready.cache.as_ref()).for_each(|c| c.forget(&prepared.url));
+        }
     }
 
     /// A misfit names keys of the data, and somebody may have put a secret there.

@@ -269,6 +269,9 @@ fn build_endpoint(
     let method = keys.method.as_deref().unwrap_or(if is_graphql { "POST" } else { "GET" });
     let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
     let graphql = graphql::build(&keys, &method)?;
+    if keys.cache.is_some() && method != "GET" {
+        return Err((at(&["cache"]), format!("keeps answers to GET alone, and this is a {method}")));
+    }
     let target = target(&path, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
     endpoint_headers(&keys.headers, &["headers"], secrets)?;
     if let Some(streaming) = &keys.streaming {

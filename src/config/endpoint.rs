@@ -65,7 +65,7 @@ pub struct EndpointKeys {
     pub rate_limit: Option<RateLimit>,
     /// What answers mean; the first match wins.
     pub responses: Vec<ResponseRule>,
-    /// Conditional requests.
+    /// Answers to GET that are kept in memory, and asked for again by their ETag and Last-Modified. Default none.
     pub cache: Option<Cache>,
     /// Server-sent events.
     pub sse: Option<Sse>,
@@ -273,15 +273,28 @@ pub struct ResponseRule {
     pub then: Then,
 }
 
-/// A cache of conditional requests.
+/// Answers that are kept for conditional requests. Each call still asks the server: how long an answer is fresh
+/// (`max-age`) does not matter.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// Answers kept at most. Default 100.
     pub max_entries: Option<NonZeroUsize>,
-    /// Bytes kept at most. Default 16MiB.
+    /// Bytes kept at most, heads and bodies. Default 16MiB.
     pub max_bytes: Option<Size>,
+}
+
+impl Cache {
+    /// Answers kept at most.
+    pub fn max_entries(&self) -> usize {
+        self.max_entries.map_or(100, NonZeroUsize::get)
+    }
+
+    /// Bytes kept at most.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes.map_or(16 << 20, |size| size.0)
+    }
 }
 
 /// Server-sent events.

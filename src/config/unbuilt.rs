@@ -53,7 +53,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
     let rows = [
         (auth.is_some(), auth.unwrap_or_default(), Needs::All),
         (e.pagination.is_some(), "pagination", Needs::Fetch),
-        (e.cache.is_some(), "cache", Needs::Fetch),
         (e.batch.is_some(), "batch", Needs::Send),
     ];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()

@@ -38,6 +38,8 @@ pub struct Prepared<'a> {
     pub key: Key,
     /// Does it change nothing, although its method does not say so? A GraphQL query.
     pub is_safe: bool,
+    /// Was it given a condition by the library, so that 304 is an answer to it?
+    pub is_conditional: bool,
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
@@ -112,6 +114,11 @@ impl<'a> Prepared<'a> {
         by_method || self.is_safe || self.key == Key::Given
     }
 
+    /// Is it safe (RFC 9110 9.2.1)?
+    pub fn changes_nothing(&self) -> bool {
+        self.is_safe || matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+    }
+
     /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a
     /// repetition of the item before.
     pub fn key_item(&mut self, index: usize) {
@@ -126,9 +133,10 @@ impl<'a> Prepared<'a> {
         &self.headers[..self.own_headers]
     }
 
-    /// Is it a status that the caller takes for success?
+    /// Is it a status that is no failure?
     pub fn is_ok(&self, status: u16) -> bool {
-        (200..300).contains(&status) || self.ok_status.contains(status)
+        let is_confirmed = self.is_conditional && status == 304;
+        (200..300).contains(&status) || is_confirmed || self.ok_status.contains(status)
     }
 }
 

@@ -275,6 +275,7 @@ impl Prototype {
             auth_query: self.auth_query.as_ref().map(|(name, value)| (name.as_str(), value.expose())),
             key,
             is_safe: self.graphql.as_ref().is_some_and(Graphql::is_safe),
+            is_conditional: false,
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })
