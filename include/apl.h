@@ -1005,6 +1005,7 @@ const char *apl_response_header(const struct apl_response *response,
 
 /**
  * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest.
+ * `revalidated` is true where the server has confirmed an answer of the endpoint's cache: the body is that one's.
  *
  * It is made when first asked for. Thread-safe.
  *
