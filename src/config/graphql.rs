@@ -365,10 +365,10 @@ mod tests {
             (format!("users(after: $after) {{ nodes {{ id }} {INFO} }}"), "data.users"),
             (format!("users(page: {{from: [$after]}}) {{ edges {{ node {{ id }} }} {INFO} }}"), "users"),
             (format!("org {{ all: users(after: $after) {{ nodes {{ id }} {INFO} }} }}"), "org.all"),
-            (format!("org {{ ... on Org {{ ... {{ users(after: $after) {{ ...C }} }} }} }}"), "org.users"),
+            ("org { ... on Org { ... { users(after: $after) { ...C } } } }".to_owned(), "org.users"),
             // The same field twice: they are merged.
             (format!("users(after: $after) {{ nodes {{ id }} }} users(after: $after) {{ {INFO} }}"), "users"),
-            ("users(after: $after) { edges { ...E } pageInfo { ...P } }".into(), "users"),
+            ("users(after: $after) { edges { ...E } pageInfo { ...P } }".to_owned(), "users"),
         ] {
             let text = format!(
                 "query($after: String) {{ {selection} }}
