@@ -3,7 +3,7 @@
 
     bench/run.py [--rounds N] [--lib FOLDER] [WORK…]      WORK: get-200 get-10k https-get-10k
                                                             download-http download-https
-                                                            sse-100 sse-100-crlf sse-10k quiet start idle size
+                                                            sse-100 sse-100-crlf sse-10k quiet merge start idle size
 
 Prints the median, least and greatest of each round's ratio to libcurl (less is better), and writes them to
 target/bench/results.json. The client and the server of a GET share one core: across cores the wake-ups are
@@ -97,6 +97,9 @@ class Server:
 
 
 def build(lib):
+    walker = ROOT / "bench" / "walker"
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--release", "--manifest-path", walker / "Cargo.toml",
+                    "--target-dir", OUT / "walker"], check=True)
     for source in sorted((ROOT / "bench").glob("*.c")):
         apl = source.stem.endswith("apl")
         libs = ["-ldl", "-pthread"]
@@ -104,6 +107,8 @@ def build(lib):
             libs += [f"-L{lib}", "-lapl", f"-Wl,-rpath,{lib}"]
         if source.stem.endswith("_curl") and not source.stem.startswith("start"):
             libs += ["-lcurl"]
+        if source.stem == "merge_curl":
+            libs = [OUT / "walker" / "release" / "libwalker.a", "-lcurl", *libs]
         subprocess.run(["gcc", "-O2", "-Wall", "-Werror", f"-I{ROOT / 'include'}", source, "-o", OUT / source.stem, *libs],
                        check=True)
 
@@ -192,6 +197,27 @@ def events(work, rounds):
         return compare(work, rounds, lambda: client("sse_apl", *arguments), lambda: client("sse_curl", *arguments))
 
 
+def merge(rounds):
+    """A hundred pages of 926 KB, each of which names the next; against libcurl with a walker in Rust."""
+    folder = OUT / "www" / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    pages, n, length = 100, 0, 1
+    for page in range(pages):
+        items, size = [], 0
+        while size < 926_000:
+            items.append(json.dumps(item(n), separators=(",", ":")))
+            size += len(items[-1]) + 1
+            n += 1
+        following = f'"/pages/{page + 1}.json"' if page + 1 < pages else "null"
+        (folder / f"{page}.json").write_text(f'{{"data":[{",".join(items)}],"next":{following}}}')
+        length += size
+    arguments = ["/pages/0.json", 3, length]
+    with Server(OTHER_CORE) as server:
+        base = server.base("http")
+        return compare("merge", rounds, lambda: client("merge_apl", base, *arguments),
+                       lambda: client("merge_curl", base, *arguments))
+
+
 def start(server, lib, rounds):
     base = server.base("http")
     row = compare("start", rounds, lambda: client("start_apl", lib / "libapl.so", base, "/200.json"),
@@ -222,7 +248,7 @@ def size(lib):
 
 def main():
     works = ["get-200", "get-10k", "https-get-10k", "download-http", "download-https", "sse-100",
-             "sse-100-crlf", "sse-10k", "quiet", "start", "idle", "size"]
+             "sse-100-crlf", "sse-10k", "quiet", "merge", "start", "idle", "size"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--lib", type=pathlib.Path, default=ROOT / "target" / "release")
@@ -236,6 +262,8 @@ def main():
         for work in options.work or works:
             if work.startswith("download"):
                 results[work] = downloads(work, options.rounds)
+            elif work == "merge":
+                results[work] = merge(options.rounds)
             elif work == "quiet":
                 results[work] = quiet()
             elif work.startswith("sse"):

@@ -506,7 +506,7 @@ class Event {
 };
 
 /**
- * What a stream is read by: chunk by chunk or event by event, on one thread at a time.
+ * What a stream is read by: chunk by chunk, event by event, page by page or record by record, on one thread at a time.
  *
  * @since 0.1.0
  */
@@ -789,6 +789,20 @@ class Connector {
   Stream stream(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
     return opened([&](apl_stream** out, apl_error** error) {
       return apl_stream_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Opens a listing page by page: each piece is the items of one, an array. @since 0.1.0 */
+  Stream pages(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
+    return opened([&](apl_stream** out, apl_error** error) {
+      return apl_pages_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /** Opens a listing record by record. @since 0.1.0 */
+  Stream records(Text endpoint, Text params = nullptr, Text options = nullptr, const Cancel* cancel = nullptr) const {
+    return opened([&](apl_stream** out, apl_error** error) {
+      return apl_records_open(get(), endpoint.get(), params.get(), options.get(), token(cancel), out, error);
     });
   }
 

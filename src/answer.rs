@@ -2,6 +2,7 @@
 
 mod graphql;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::Endpoint;
@@ -50,12 +51,10 @@ impl Reading {
     pub fn data(&self, response: Response) -> Result<Response, Unreadable> {
         let response = self.without_errors(response, |part| self.json(part).ok())?;
         match self.decode {
-            Decode::Bytes => return Ok(response),
-            Decode::Text => return text(response),
-            Decode::Json => {}
-            Decode::Ndjson => return self.json(ndjson(response)?),
+            Decode::Bytes => Ok(response),
+            Decode::Text => text(response),
+            Decode::Json | Decode::Ndjson => self.json(response),
         }
-        self.json(response)
     }
 
     /// The whole answer as a JSON value, for the reference's result of a send: whatever the path says.
@@ -86,7 +85,7 @@ impl Reading {
     }
 
     /// An answer without GraphQL errors, or with those that are warnings. `partial`: what there is beside them.
-    fn without_errors(
+    pub(crate) fn without_errors(
         &self,
         mut response: Response,
         partial: impl FnOnce(Response) -> Option<Response>,
@@ -116,39 +115,55 @@ impl Reading {
     }
 
     fn json(&self, response: Response) -> Result<Response, Unreadable> {
-        if response.body().is_empty() {
-            return self.judged(response.with_body(NULL.into()));
-        }
-        let (start, json) = match decode::check(response.body()) {
-            Ok(text) => text,
-            Err(syntax) => return not_json(&syntax, response),
-        };
-        let end = start + json.len();
-        let found = match &self.path {
-            None => Ok(Found::One(0..json.len())),
-            Some(path) => path.locate(json).map_err(|missing| (path, missing)),
-        };
-        let data = match found {
-            Ok(Found::One(place)) => response.narrowed(start + place.start..start + place.end),
-            Ok(Found::Many(places)) => {
-                let array = array_of(places.into_iter().map(|p| &json[p]));
-                response.with_body(array)
-            }
-            Err(_) if self.on_missing == OnMissing::Whole => response.narrowed(start..end),
-            Err(_) if self.on_missing == OnMissing::Null => response.with_body(NULL.into()),
-            Err((path, missing)) => {
-                let message = format!(
-                    "response_path `{}` finds nothing: {missing} (on_missing: null or whole would accept that)",
-                    path.as_str()
-                );
-                return Err(Box::new((Error::new(Kind::Decode, message), response)));
-            }
+        let (response, whole) = self.document(response)?;
+        let data = match self.find(text_of(&response, &whole)) {
+            Ok(Some(found)) => narrow(response, whole.start, found),
+            Ok(None) => response.with_body(NULL.into()),
+            Err(error) => return Err(Box::new((error, response))),
         };
         self.judged(data)
     }
 
+    /// The whole answer as JSON: checked, and where it lies in the body. None at all is null.
+    pub(crate) fn document(&self, response: Response) -> Result<(Response, Range<usize>), Unreadable> {
+        let response = if self.decode == Decode::Ndjson { ndjson(response)? } else { response };
+        if response.body().is_empty() {
+            return Ok((response.with_body(NULL.into()), 0..NULL.len()));
+        }
+        match decode::check(response.body()) {
+            Ok((start, json)) => {
+                let whole = start..start + json.len();
+                Ok((response, whole))
+            }
+            Err(syntax) => not_json(&syntax, response),
+        }
+    }
+
+    /// Is the whole document the data?
+    pub(crate) fn is_whole(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// Where the data is in a document. None: nowhere, and that is null.
+    pub(crate) fn find(&self, json: &str) -> Result<Option<Found>> {
+        let whole = || Ok(Some(Found::One(0..json.len())));
+        let Some(path) = &self.path else { return whole() };
+        match (path.locate(json), self.on_missing) {
+            (Ok(found), _) => Ok(Some(found)),
+            (Err(_), OnMissing::Whole) => whole(),
+            (Err(_), OnMissing::Null) => Ok(None),
+            (Err(missing), OnMissing::Error) => {
+                let message = format!(
+                    "response_path `{}` finds nothing: {missing} (on_missing: null or whole would accept that)",
+                    path.as_str()
+                );
+                Err(Error::new(Kind::Decode, message))
+            }
+        }
+    }
+
     /// Holds data against the schema.
-    fn judged(&self, mut response: Response) -> Result<Response, Unreadable> {
+    pub(crate) fn judged(&self, mut response: Response) -> Result<Response, Unreadable> {
         let Some(schema) = &self.schema else { return Ok(response) };
         let json = std::str::from_utf8(response.body()).unwrap_or(NULL);
         let Err(misfit) = schema.judge(json) else { return Ok(response) };
@@ -170,6 +185,24 @@ impl Reading {
                     Error::new(Kind::Schema, format!("the data does not fit response_schema: {misfit}"));
                 Err(Box::new((error, response)))
             }
+        }
+    }
+}
+
+/// A part of a body that was checked to be JSON.
+pub(crate) fn text_of<'r>(response: &'r Response, part: &Range<usize>) -> &'r str {
+    response.body().get(part.clone()).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or(NULL)
+}
+
+/// What was found in the document that begins there, as the body.
+pub(crate) fn narrow(response: Response, start: usize, found: Found) -> Response {
+    match found {
+        Found::One(place) => response.narrowed(start + place.start..start + place.end),
+        Found::Many(places) => {
+            let text = std::str::from_utf8(response.body()).unwrap_or_default();
+            let values = places.into_iter().filter_map(|p| text.get(start + p.start..start + p.end));
+            let array = array_of(values);
+            response.with_body(array)
         }
     }
 }
@@ -209,7 +242,7 @@ fn unreadable<T>(what: String, response: Response) -> Result<T, Unreadable> {
     Err(Box::new((Error::new(Kind::Decode, format!("the answer {what}")), response)))
 }
 
-fn array_of<'j>(values: impl Iterator<Item = &'j str>) -> Vec<u8> {
+pub(crate) fn array_of<'j>(values: impl Iterator<Item = &'j str>) -> Vec<u8> {
     let mut array = vec![b'['];
     for value in values {
         if array.len() > 1 {

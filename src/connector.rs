@@ -1,6 +1,7 @@
 //! What a caller can ask for.
 
 mod events;
+mod pages;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,7 +43,6 @@ struct Ready {
     prototype: Prototype,
     policy: Policy,
     reading: Reading,
-    cache: Option<Cache>,
 }
 
 impl Ready {
@@ -60,10 +60,10 @@ impl Ready {
             target: Arc::new(Target::of(origin)?),
             rules: endpoint.rules.clone(),
             limits: own.into_iter().chain(limit.cloned()).collect(),
+            cache: endpoint.keys.cache.as_ref().map(|keys| Arc::new(Cache::new(keys))),
         };
         let prototype = Prototype::new(config, endpoint, credentials, GENERATE)?;
-        let cache = endpoint.keys.cache.as_ref().map(Cache::new);
-        Ok(Ready { prototype, policy, reading: Reading::new(endpoint), cache })
+        Ok(Ready { prototype, policy, reading: Reading::new(endpoint) })
     }
 }
 
@@ -137,20 +137,23 @@ impl Connector {
 
     /// Fetches data from an endpoint; `params` and `options` are JSON objects.
     pub fn fetch(
-        &self,
+        self: &Arc<Self>,
         endpoint: &str,
         params: Option<&str>,
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
-        let options = parse_options(options)?;
+        let (ready, found) = self.endpoint(endpoint, Call::Fetch)?;
+        if found.paging.is_some() {
+            return self.fetch_pages(endpoint, params, options, cancel);
+        }
+        let (endpoint, options) = (found, parse_options(options)?);
         if let Some(data) = options.data {
             let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
             checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
-        let response = self.perform(ready, &prepared, cancel)?;
+        let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -199,7 +202,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<(String, Response)> {
-        let response = self.perform(ready, prepared, cancel)?;
+        let response = self.perform(&ready.policy, prepared, cancel)?;
         ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, prepared, *u))
     }
 
@@ -216,7 +219,9 @@ impl Connector {
             Some(name) => {
                 let (ready, endpoint) = self.ready(name)?;
                 let options = CallOptions::parse(options)?;
-                let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
+                let first = Connector::first_parameters(ready, endpoint, params, &options)?;
+                let prepared =
+                    ready.prototype.prepare_with(first.as_deref(), params, &options, Body::Fetch)?;
                 let shown = self.exchange.show(&ready.policy, &prepared)?;
                 let unbuilt = endpoint.supports(Call::Fetch).err().or_else(|| {
                     options.unbuilt().map(|key| Error::unsupported(format!("the option {key:?}")))
@@ -241,7 +246,7 @@ impl Connector {
         let (ready, endpoint) = self.endpoint(endpoint, Call::SendBytes)?;
         let options = parse_options(options)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
-        let response = self.perform(ready, &prepared, cancel)?;
+        let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
     }
 
@@ -374,15 +379,14 @@ impl Connector {
 
     fn perform(
         &self,
-        ready: &Ready,
+        policy: &Policy,
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let on_request = self.hooks.fix().on_request.as_ref();
-        let ask =
-            |prepared: &Prepared<'_>| self.exchange.perform(&ready.policy, prepared, cancel, on_request);
+        let ask = |prepared: &Prepared<'_>| self.exchange.perform(policy, prepared, cancel, on_request);
         let unseen = Unseen { signed: on_request.is_some(), cookies: self.config.keys.cookies };
-        let mut response = match &ready.cache {
+        let mut response = match &policy.cache {
             Some(cache) => cache.through(prepared, unseen, ask)?,
             None => ask(prepared)?,
         };
@@ -400,7 +404,10 @@ impl Connector {
     /// What a request may have changed is not kept any longer, whichever endpoint it was kept for.
     fn changed(&self, prepared: &Prepared<'_>) {
         if !prepared.changes_nothing() {
-            self.ready.iter().filter_map(|ready| ready.cache.as_ref()).for_each(|c| c.forget(&prepared.url));
+            self.ready
+                .iter()
+                .filter_map(|ready| ready.policy.cache.as_ref())
+                .for_each(|c| c.forget(&prepared.url));
         }
     }
 

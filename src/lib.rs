@@ -3,12 +3,13 @@
 //! The product is the C library (`include/apl.h`); this crate is its inside. Calls flow one way:
 //!
 //! ```text
-//! ffi → connector → (stream | sse | download) → exchange → (request, auth) → transport
+//! ffi → connector → (pages | stream | sse | download) → exchange → (request, auth) → transport
 //! ```
 //!
 //! * [`ffi`]: the C ABI and nothing else.
 //! * [`connector`]: what a caller can ask for.
 //! * [`stream`], [`sse`]: a body as it comes; server-sent events, over as many connections as it takes.
+//! * [`pages`]: a listing, page after page.
 //! * [`download`]: a resource into a file.
 //! * [`send`], [`health`], [`explain`]: what becomes of a list, of a health check, of a question.
 //! * [`config`]: what was asked: keys, defaults, checks. No I/O but reading the configuration file.
@@ -39,6 +40,7 @@ pub mod fuzz;
 pub mod health;
 mod hooks;
 pub mod log;
+pub mod pages;
 mod percent;
 mod quota;
 mod random;

@@ -113,6 +113,11 @@ impl ShownUrl {
         ShownUrl(Some(Arc::new(Unshown { url, secret: secret.into(), redactor, shown: OnceLock::new() })))
     }
 
+    /// The URL itself, for requests alone.
+    pub(crate) fn expose(&self) -> &str {
+        self.0.as_ref().map_or("", |unshown| &unshown.url)
+    }
+
     /// The URL without its secrets; empty where there is none.
     pub fn as_str(&self) -> &str {
         let Some(unshown) = &self.0 else { return "" };

@@ -149,6 +149,17 @@ pub struct Timings {
     pub total: f64,
 }
 
+/// One page of a listing that was merged.
+#[derive(Clone, Debug, Serialize)]
+pub struct PageNote {
+    /// Where it was, redacted.
+    pub url: ShownUrl,
+    /// Its status.
+    pub status: u16,
+    /// Its items.
+    pub items: u64,
+}
+
 /// How an answer came: the JSON of `apl_response_meta`.
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
@@ -170,7 +181,9 @@ pub struct Meta {
     pub revalidated: bool,
     /// When the head came.
     pub received: Option<SystemTime>,
-    /// How many items were sent.
+    /// The pages of a listing that were merged.
+    pub pages: Vec<PageNote>,
+    /// How many items were sent, or are in the pages.
     pub items: Option<u64>,
     /// How often a stream was gone on with; None: never.
     pub reconnects: Option<u64>,
@@ -213,6 +226,11 @@ impl Response {
     /// The body. The byte behind it is NUL.
     pub fn body(&self) -> &[u8] {
         &self.body[self.data.clone()]
+    }
+
+    /// The body, for whoever marks a place in it.
+    pub(crate) fn body_mut(&mut self) -> &mut [u8] {
+        &mut self.body[self.data.clone()]
     }
 
     /// The same answer with a part of its body, without a copy.
@@ -259,6 +277,8 @@ impl Response {
             redirects: &'a [ShownUrl],
             #[serde(skip_serializing_if = "Option::is_none")]
             rate_limit: Option<Quota>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            pages: &'a [PageNote],
             #[serde(skip_serializing_if = "Option::is_none")]
             items: Option<u64>,
             #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -284,6 +304,7 @@ impl Response {
             reused: answered.then_some(self.meta.reused),
             redirects: &self.meta.redirects,
             rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
+            pages: &self.meta.pages,
             items: self.meta.items,
             revalidated: self.meta.revalidated,
             reconnects: self.meta.reconnects,

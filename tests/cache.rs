@@ -431,3 +431,26 @@ fn many_threads_share_one_and_each_gets_its_own_answer() {
     });
     assert!(!unconditional(&server));
 }
+
+#[test]
+fn the_pages_of_a_listing_are_confirmed_one_by_one() {
+    let server = Server::start(answering(|request| {
+        let etag = format!("\"{}\"", request.target());
+        match request.header("if-none-match") {
+            Some(condition) if condition == etag => not_modified(""),
+            Some(_) => response("500 Wrong", "", ""),
+            None => {
+                let page: u32 = request.target().rsplit('=').next().unwrap().parse().unwrap();
+                let body = if page == 3 { "[]".to_owned() } else { format!("[{page}]") };
+                ok(&format!("ETag: {etag}\r\n"), &body)
+            }
+        }
+    }));
+    let api = api_with(&server.url(), json!({}), json!({"pagination": {"style": "page_number"}}));
+    let first = fetch(&api);
+    let asked = server.requests().len();
+    assert_eq!(fetch(&api), first);
+    assert_eq!((asked, server.requests().len()), (3, 6));
+    assert!(conditions(&server)[..asked].iter().all(Option::is_none));
+    assert!(conditions(&server)[asked..].iter().all(Option::is_some));
+}

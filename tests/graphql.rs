@@ -220,12 +220,12 @@ fn what_can_be_no_request_is_said_at_load_with_its_place() {
         (json!({"path": "/", "variables": {}}), "/endpoints/x/variables: needs a GraphQL `query`"),
         (json!({"path": "/", "operation_name": "A"}), "/endpoints/x/operation_name: needs a GraphQL `query`"),
         (
-            json!({"path": "/", "pagination": {"style": "relay"}}),
-            "/endpoints/x/pagination/style: needs a GraphQL `query`",
+            json!({"path": "/", "pagination": {"connection_path": "users"}}),
+            "/endpoints/x/pagination: needs a GraphQL `query`",
         ),
         (
             json!({"query": USER, "pagination": {"style": "relay"}}),
-            "/endpoints/x/pagination: needs `connection_path`",
+            "/endpoints/x/pagination/connection_path: is needed with style relay",
         ),
         (
             json!({"query": USER, "pagination": {"style": "relay", "connection_path": "user", "cursor_variable": "n"}}),
@@ -360,4 +360,53 @@ fn a_query_is_repeated_after_a_failure_and_a_mutation_is_not() {
         assert_fault(&fault, HTTP_STATUS, "502");
         assert_eq!((server.requests().len(), fault.retryable), (requests, requests == 3), "{query}");
     }
+}
+
+// ---- listings ----
+
+const USERS: &str = "query($after: String, $role: Role) { users(after: $after) { nodes pageInfo { hasNextPage endCursor } } }";
+
+/// Two pages of a connection; the second one says this beside its data.
+fn two_pages(beside: &'static str) -> Server {
+    Server::start(answering(move |request| {
+        let sent: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(sent["variables"]["role"], json!({"a": [1]}));
+        let (nodes, info, beside) = match sent["variables"]["after"].as_str() {
+            None => ("[1, 2]", r#"{"hasNextPage": true, "endCursor": "c2"}"#, ""),
+            Some("c2") => ("[3.50]", r#"{"hasNextPage": false, "endCursor": "c3"}"#, beside),
+            Some(other) => panic!("another cursor: {other}"),
+        };
+        ok_json(format!(r#"{{"data": {{"users": {{"nodes": {nodes}, "pageInfo": {info}}}}}{beside}}}"#))
+    }))
+}
+
+#[test]
+fn a_connection_is_one_listing_whose_cursor_is_a_variable() {
+    let endpoint = json!({"query": USERS, "pagination": {"connection_path": "users"}});
+    let server = two_pages("");
+    let api = faulty::api(&server.url(), &json!({"endpoints": {"x": endpoint}}));
+    assert_eq!(api.fetch("x", Some(r#"{"role": {"a": [1]}}"#), None).unwrap().text(), "[1, 2,3.50]");
+    assert_eq!(server.requests().len(), 2);
+    // The cursor of the listing stands over what the call says of the first page.
+    assert_eq!(api.fetch("x", None, Some(r#"{"data": {"role": {"a": [1]}}}"#)).unwrap().text(), "[1, 2,3.50]");
+}
+
+#[test]
+fn errors_on_a_page_end_its_listing_with_what_came_before() {
+    let beside = r#", "errors": [{"message": "late", "extensions": {"code": "FORBIDDEN"}}]"#;
+    let server = two_pages(beside);
+    let keys = |policy: &str| {
+        json!({"endpoints": {"x": {"query": USERS, "graphql_errors": policy, "variables": {"role": {"a": [1]}},
+               "pagination": {"style": "relay", "connection_path": "data.users"}}}})
+    };
+    let fault = faulty::api(&server.url(), &keys("fail")).fetch("x", None, None).unwrap_err();
+    assert_fault(&fault, AUTH, "GraphQL error: late (FORBIDDEN)");
+    assert_eq!((fault.partial.unwrap().text(), &fault.json["page"]), ("[1, 2]", &json!(2)));
+    let all = faulty::api(&server.url(), &keys("warn")).fetch("x", None, None).unwrap();
+    assert_eq!(all.text(), "[1, 2,3.50]");
+    assert!(
+        all.meta["warnings"].to_string().contains("GraphQL error: late (FORBIDDEN)"),
+        "{}",
+        all.meta["warnings"]
+    );
 }

@@ -551,7 +551,10 @@ apl_status apl_check_health(const struct apl_connector *connector,
 /**
  * Fetches data from an endpoint; the body of the answer is the data, as JSON.
  *
- * A listing of several pages is one array. Blocks until it is done. Thread-safe.
+ * A listing of several pages is one array. Where a page fails, or leads nowhere it may go, the error has what came
+ * before as its partial, whose meta has a "checkpoint": as an option of a later call, it goes on from there. The
+ * same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
+ * so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
@@ -961,8 +964,9 @@ const char *apl_response_header(const struct apl_response *response,
                                 const char *name);
 
 /**
- * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest.
- * `revalidated` is true where the server has confirmed an answer of the endpoint's cache: the body is that one's.
+ * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest; of a listing
+ * that was merged, its pages and a checkpoint where it can go on. `revalidated` is true where the server has confirmed
+ * an answer of the endpoint's cache: the body is that one's.
  *
  * It is made when first asked for. Thread-safe.
  *
@@ -1126,7 +1130,9 @@ apl_status apl_stream_open(const struct apl_connector *connector,
 /**
  * Opens a listing page by page: apl_stream_next returns the items of one page, as a JSON array.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * Nothing is asked for before the first apl_stream_next. Pages without items are passed over. A failure names the page;
+ * what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
+ * from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -1147,7 +1153,8 @@ apl_status apl_pages_open(const struct apl_connector *connector,
 /**
  * Opens a listing record by record: apl_stream_next returns one record, as JSON.
  *
- * Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+ * As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
+ * Thread-safe.
  *
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none

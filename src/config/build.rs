@@ -10,6 +10,7 @@ use super::graphql::{self, Operation};
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
 use super::origin::{Allowed, Origin};
+use super::pagination::{Items, Paging};
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
@@ -68,6 +69,8 @@ pub struct Endpoint {
     pub rules: Rules,
     /// The operation, where it is one of GraphQL.
     pub graphql: Option<Operation>,
+    /// How its listings go on; None: it has none.
+    pub paging: Option<Paging>,
     unbuilt: Vec<(&'static str, Needs)>,
 }
 
@@ -268,7 +271,10 @@ fn build_endpoint(
     };
     let method = keys.method.as_deref().unwrap_or(if is_graphql { "POST" } else { "GET" });
     let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
-    let graphql = graphql::build(&keys, &method)?;
+    let paging = keys.pagination.as_ref().map(|p| Paging::new(p, keys.decode)).transpose();
+    let paging = paging.map_err(|(key, m)| (at(&["pagination", key]), m))?;
+    let is_relay = paging.as_ref().is_some_and(|p| matches!(p.items, Items::Connection(_)));
+    let graphql = graphql::build(&keys, &method, is_relay)?;
     if keys.cache.is_some() && method != "GET" {
         return Err((at(&["cache"]), format!("keeps answers to GET alone, and this is a {method}")));
     }
@@ -336,6 +342,7 @@ fn build_endpoint(
         request_schema,
         rules,
         graphql,
+        paging,
         unbuilt,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use apollo_parser::Parser;
 use apollo_parser::cst::{self, CstNode, Definition, Selection};
 
-use super::endpoint::{BodyKind, Decode, EndpointKeys, PageStyle};
+use super::endpoint::{BodyKind, Decode, EndpointKeys};
 use super::fault::nearest;
 
 /// Selections and lists deeper than this are refused: each level is read on the stack of the caller's thread.
@@ -44,14 +44,15 @@ fn at(path: &[&str], message: impl Into<String>) -> Wrong {
     (path.iter().map(|p| (*p).to_owned()).collect(), message.into())
 }
 
-/// Checks what an endpoint says of GraphQL; None where it is about something else.
-pub(super) fn build(keys: &EndpointKeys, method: &str) -> Result<Option<Operation>, Wrong> {
-    let relay = keys.pagination.as_ref().filter(|p| p.style == Some(PageStyle::Relay));
+/// Checks what an endpoint says of GraphQL; None where it is about something else. `is_relay`: are its listings
+/// connections?
+pub(super) fn build(keys: &EndpointKeys, method: &str, is_relay: bool) -> Result<Option<Operation>, Wrong> {
+    let relay = keys.pagination.as_ref().filter(|_| is_relay);
     let Some(text) = &keys.query else {
         let alone = [
             (keys.variables.is_some(), &["variables"][..]),
             (keys.operation_name.is_some(), &["operation_name"]),
-            (relay.is_some(), &["pagination", "style"]),
+            (is_relay, &["pagination"]),
         ];
         return match alone.into_iter().find(|(there, _)| *there) {
             Some((_, key)) => Err(at(key, "needs a GraphQL `query`")),
@@ -88,9 +89,7 @@ pub(super) fn build(keys: &EndpointKeys, method: &str) -> Result<Option<Operatio
     }
     if let Some(relay) = relay {
         let variable = relay.cursor_variable.as_deref().unwrap_or("after");
-        let Some(path) = &relay.connection_path else {
-            return Err(at(&["pagination"], "needs `connection_path`: where is the connection in the data?"));
-        };
+        let path = relay.connection_path.as_deref().unwrap_or_default();
         check_relay(&query, variable, path).map_err(|m| at(&["pagination"], m))?;
     }
     Ok(Some(operation))

@@ -17,6 +17,7 @@ mod json;
 pub mod keys;
 pub mod node;
 mod origin;
+mod pagination;
 mod rules;
 #[cfg(test)]
 mod schema;
@@ -38,6 +39,7 @@ pub use file::from_file;
 pub use graphql::{Operation, Query, check_relay};
 pub use json::{Entries, object};
 pub use origin::{Allowed, Origin};
+pub use pagination::{Counting, Items, Mark, Paging, Style, Way};
 pub use rules::{Judgement, Rules};
 pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};

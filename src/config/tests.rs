@@ -336,18 +336,12 @@ fn a_pagination_with_nothing_in_it_is_none() {
         let c = ok(&endpoint(&format!("pagination: {pagination}")));
         let e = c.endpoint("list").unwrap();
         assert_eq!(e.keys.pagination.is_some(), is_there, "{pagination}");
-        assert_eq!(e.supports(Call::Fetch).is_err(), is_there, "{pagination}");
+        assert_eq!(e.paging.is_some(), is_there, "{pagination}");
     }
 }
 
 #[test]
 fn what_is_not_built_is_said_by_the_call_that_needs_it() {
-    let c = ok(&endpoint("pagination: {style: cursor}\n    batch: {size: 5}\n    sse: {sentinel: '[DONE]'}"));
-    let e = c.endpoint("list").unwrap();
-    let message = e.supports(Call::Fetch).unwrap_err().to_string();
-    assert_eq!(message, "endpoint \"list\": pagination is not supported by this version of apl");
-    assert!(e.supports(Call::Send).unwrap_err().to_string().contains("batch"));
-    assert!(e.supports(Call::SendBytes).is_ok());
     let c = ok(&endpoint(
         "retry_count: 0\n    retry: {max: 1}\n    redirects: {follow: false}\n    streaming: {resume: false}",
     ));

@@ -24,8 +24,6 @@ pub(super) enum Needs {
     All,
     /// send alone.
     Send,
-    /// fetch alone.
-    Fetch,
 }
 
 impl Needs {
@@ -33,7 +31,6 @@ impl Needs {
         match self {
             Needs::All => true,
             Needs::Send => call == Call::Send,
-            Needs::Fetch => call == Call::Fetch,
         }
     }
 }
@@ -50,10 +47,7 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         _ => None,
     };
     let e = endpoint;
-    let rows = [
-        (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (e.pagination.is_some(), "pagination", Needs::Fetch),
-        (e.batch.is_some(), "batch", Needs::Send),
-    ];
+    let rows =
+        [(auth.is_some(), auth.unwrap_or_default(), Needs::All), (e.batch.is_some(), "batch", Needs::Send)];
     rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()
 }

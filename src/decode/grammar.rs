@@ -235,7 +235,7 @@ const fn all(byte: u8) -> u64 {
 
 /// How many ordinary bytes of a string come before the first quote, backslash or control character.
 #[inline(always)]
-fn before_special(word: [u8; 8]) -> Option<usize> {
+pub(super) fn before_special(word: [u8; 8]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
     // With this bit flipped, the quote is next to the control characters, and the space is where the quote was.
     let control_or_quote = (word ^ all(0x02)).wrapping_sub(all(0x21));

@@ -10,6 +10,8 @@ mod path;
 mod schema;
 mod text;
 mod value;
+mod walk;
+mod wide;
 
 pub use date::http_date;
 pub use decoder::Decoder;
@@ -21,3 +23,4 @@ pub use path::{Found, Missing, Path};
 pub use schema::{Misfit, Schema};
 pub use text::decode_text;
 pub use value::tolerant_value;
+pub use walk::{Place, items, members, name};

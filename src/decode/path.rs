@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json_path::{JsonPath, PathElement};
 
 use super::value::tolerant_value;
+use super::walk::{items, members, name};
 
 /// `response_path` and its kin, read once.
 #[derive(Clone, Debug)]
@@ -79,6 +78,14 @@ impl Path {
         &self.text
     }
 
+    /// Its steps, where it is a dotted path or a JSON Pointer.
+    pub fn steps(&self) -> Option<&[String]> {
+        match &self.kind {
+            Kind::Steps(steps) => Some(steps),
+            Kind::Query { .. } => None,
+        }
+    }
+
     /// Where the value lies in a valid JSON text. Of a duplicate key, the last counts.
     pub fn locate(&self, json: &str) -> Result<Found, Missing> {
         match &self.kind {
@@ -92,7 +99,7 @@ impl Path {
                     count += 1;
                 }
                 let mut places = vec![0..0; count];
-                wanted.find(json, json, &mut places);
+                wanted.find(json.trim_ascii(), json, &mut places);
                 match (singular, places.pop()) {
                     (true, Some(place)) => Ok(Found::One(place)),
                     (true, None) => Err(Missing { step: None, found: "answer" }),
@@ -145,24 +152,22 @@ fn is_singular(query: &str) -> bool {
 
 /// Goes step after step.
 fn walk(json: &str, steps: &[String]) -> Result<Range<usize>, Missing> {
-    let mut place = 0..json.len();
+    let mut value = json.trim_ascii();
     for step in steps {
-        let value = json[place.clone()].trim_ascii_start();
-        let missing = |found| Missing { step: Some(step.clone()), found };
-        let found = match value.as_bytes().first() {
-            Some(b'{') => step_into(value, Key(step.as_bytes())).ok_or_else(|| missing("object"))?,
-            Some(b'[') => match index(step) {
-                Some(index) => step_into(value, Index(index)).ok_or_else(|| missing("array"))?,
-                None => return Err(missing("array")),
-            },
-            Some(b'"') => return Err(missing("string")),
-            Some(b't' | b'f') => return Err(missing("boolean")),
-            Some(b'n') => return Err(missing("null")),
-            _ => return Err(missing("number")),
+        let (found, what) = match value.as_bytes().first() {
+            // Of a duplicate key, the last counts.
+            Some(b'{') => {
+                (members(value).filter(|(n, _)| name(n) == step.as_str()).last().map(|(_, v)| v), "object")
+            }
+            Some(b'[') => (index(step).and_then(|index| items(value).nth(index)), "array"),
+            Some(b'"') => (None, "string"),
+            Some(b't' | b'f') => (None, "boolean"),
+            Some(b'n') => (None, "null"),
+            _ => (None, "number"),
         };
-        place = place_of(found, json);
+        value = found.ok_or_else(|| Missing { step: Some(step.clone()), found: what })?;
     }
-    Ok(place)
+    Ok(place_of(value, json))
 }
 
 /// An array index: digits, without leading zeros (RFC 6901 4).
@@ -203,189 +208,19 @@ impl Wanted {
         for result in &self.results {
             places[*result] = place_of(value, json);
         }
-        if self.keys.is_empty() && self.indices.is_empty() {
-            return;
-        }
-        let children = Children { wanted: self, json, places };
-        // The text is valid; nothing fails.
-        let _ = children.deserialize(&mut serde_json::Deserializer::from_str(value));
-    }
-}
-
-/// Looks at the members of one value.
-struct Children<'w, 'j, 'p> {
-    wanted: &'w Wanted,
-    json: &'j str,
-    places: &'p mut [Range<usize>],
-}
-
-impl<'de> DeserializeSeed<'de> for Children<'_, 'de, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Children<'_, 'de, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or an array")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(child) = map.next_key_seed(Lookup(&self.wanted.keys))? {
-            match child {
-                Some(child) => {
-                    let value: &RawValue = map.next_value()?;
-                    child.find(value.get(), self.json, self.places);
+        if !self.keys.is_empty() {
+            for (key, value) in members(value) {
+                if let Some(child) = self.keys.get(&*name(key)) {
+                    child.find(value, json, places);
                 }
-                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        for at in 0.. {
-            let there = match self.wanted.indices.get(&at) {
-                Some(child) => seq.next_element::<&RawValue>()?.map(|value| {
-                    child.find(value.get(), self.json, self.places);
-                }),
-                None => seq.next_element::<IgnoredAny>()?.map(drop),
-            };
-            if there.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The wanted child of a key.
-struct Lookup<'w>(&'w HashMap<String, Wanted>);
-
-impl<'de, 'w> DeserializeSeed<'de> for Lookup<'w> {
-    type Value = Option<&'w Wanted>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<'w> Visitor<'_> for Lookup<'w> {
-    type Value = Option<&'w Wanted>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.0.get(String::from_utf8_lossy(key).as_ref()))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.get(key))
-    }
-}
-
-fn step_into<'a>(
-    value: &'a str,
-    step: impl DeserializeSeed<'a, Value = Option<&'a RawValue>>,
-) -> Option<&'a str> {
-    step.deserialize(&mut serde_json::Deserializer::from_str(value)).ok().flatten().map(RawValue::get)
-}
-
-/// The value of a key.
-struct Key<'k>(&'k [u8]);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(hit) = map.next_key_seed(IsKey(self.0))? {
-            if hit {
-                found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Compares a key. As bytes: a key with a lone surrogate is legal, and just not ours.
-struct IsKey<'k>(&'k [u8]);
-
-impl<'de> DeserializeSeed<'de> for IsKey<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for IsKey<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key.as_bytes() == self.0)
-    }
-}
-
-/// The value at an index.
-struct Index(usize);
-
-impl<'de> DeserializeSeed<'de> for Index {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Index {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        let mut at = 0;
-        loop {
-            if at == self.0 {
-                match seq.next_element()? {
-                    Some(value) => found = Some(value),
-                    None => return Ok(found),
+        if !self.indices.is_empty() {
+            for (at, value) in items(value).enumerate() {
+                if let Some(child) = self.indices.get(&at) {
+                    child.find(value, json, places);
                 }
-            } else if seq.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(found);
             }
-            at += 1;
         }
     }
 }

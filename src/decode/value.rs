@@ -19,11 +19,14 @@ fn tolerate(json: &str) -> Value {
         Some(b'{' | b'[') => {
             Tree.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap_or_default()
         }
-        Some(b'"') => {
-            Text.deserialize(&mut serde_json::Deserializer::from_str(json)).map_or(Value::Null, Value::String)
-        }
+        Some(b'"') => Value::String(text(json)),
         _ => serde_json::from_str(json).unwrap_or_else(|_| nearest_number(json)),
     }
+}
+
+/// The text of a string; what is not Unicode in it is replaced.
+pub(super) fn text(json: &str) -> String {
+    Text.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap_or_default()
 }
 
 fn nearest_number(json: &str) -> Value {

@@ -21,6 +21,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cache::Cache;
 use crate::config::{Allowed, Rules};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
@@ -45,7 +46,7 @@ pub use wire::Shown;
 pub type OnRequest = Box<dyn Fn(&mut Draft<'_>) -> i32 + Send + Sync>;
 
 /// What the requests of an endpoint are subject to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// The endpoint's name, for messages.
     pub endpoint: String,
@@ -55,6 +56,8 @@ pub struct Policy {
     pub rules: Rules,
     /// Its own limit, and that of the connector.
     pub(crate) limits: Vec<Arc<Limiter>>,
+    /// Its answers that are kept. Whoever carries requests out looks into it; the pipeline does not.
+    pub cache: Option<Arc<Cache>>,
 }
 
 /// The pipeline of one connector.
@@ -165,6 +168,12 @@ impl Exchange {
         error.kind = classify::kind(&fail);
         error.message += &format!("; before the next attempt: {fail}");
         Err(run.failed(error))
+    }
+
+    /// Where a link of an answer leads, from the address of that answer: its whole address, and what the user should
+    /// know of it; else why it is not followed. A link is followed with our secrets, so it leads to an allowed origin.
+    pub fn follow_link(&self, base: &str, link: &str) -> Result<(String, Option<String>), String> {
+        redirect::link(base, link, &self.allowed)
     }
 
     /// The request that would be sent, as it may be shown.

@@ -84,6 +84,28 @@ pub(super) fn follow(
     Ok(To { method, url, origin, trusted, keeps_body })
 }
 
+/// Where a link to the next page leads, as [`Exchange::follow_link`](super::Exchange::follow_link) says it.
+pub(super) fn link(base: &str, link: &str, allowed: &Allowed) -> Result<(String, Option<String>), String> {
+    let base = Url::parse(base).map_err(|_| "the address of its page cannot be read")?;
+    let mut url = address(&base, Some(link.as_bytes()), allowed)?;
+    url.set_fragment(None);
+    let mut warning = None;
+    if base.scheme() == "https" && url.scheme() == "http" && url.host() == base.host() {
+        // Servers behind a proxy that has the certificate do not know that they are asked by https.
+        warning = url.set_scheme("https").ok().map(|()| {
+            format!("the link {link:?} leads from https to http on the same host: https is asked instead")
+        });
+    }
+    let origin = Origin::of(&url).ok_or_else(|| format!("it leads to a `{}:` address", url.scheme()))?;
+    if base.scheme() == "https" && !origin.is_https() {
+        return Err("it leads from https to plain http".into());
+    }
+    if !allowed.contains(&origin) {
+        return Err(format!("it leads to another origin, {origin} (allow_origins)"));
+    }
+    Ok((String::from(url), warning))
+}
+
 /// The address that a Location names, where it says plainly where it leads.
 fn address(base: &Url, location: Option<&[u8]>, allowed: &Allowed) -> Result<Url, String> {
     let text = location.map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).ok_or("it leads nowhere")?;
@@ -221,6 +243,42 @@ mod tests {
         let from = Asked { method: &method, url: &url, trusted: true, has_body: false };
         assert!(follow(from, 302, None, &allowed(&[]), |_| false).is_err());
         assert!(follow(from, 302, Some(b"/\xff"), &allowed(&[]), |_| false).is_err());
+    }
+
+    #[test]
+    fn a_link_to_the_next_page_leads_to_an_allowed_origin_or_nowhere() {
+        let far = allowed(&["https://cdn.example:8443"]);
+        for (to, leads) in [
+            ("/a?b=c#d", "https://api.example/a?b=c"),
+            ("?page=2", "https://api.example/v1/things/7?page=2"),
+            ("HTTPS://API.example:443/b", "https://api.example/b"),
+            ("https://cdn.example:8443/x", "https://cdn.example:8443/x"),
+            ("//cdn.example:8443/x", "https://cdn.example:8443/x"),
+        ] {
+            assert_eq!(link(HERE, to, &far), Ok((leads.to_owned(), None)), "{to}");
+        }
+        let (address, warning) = link(HERE, "http://api.example/b?c", &far).unwrap();
+        assert_eq!(address, "https://api.example/b?c");
+        assert!(warning.unwrap().contains("https is asked instead"));
+        for (to, why) in [
+            ("https://api.example:444/b", "https://api.example:444"),
+            ("https://api.example./b", "another origin"),
+            ("https://sub.api.example/b", "another origin"),
+            ("http://cdn.example/x", "plain http"),
+            ("http://api.example:8080/b", "another origin"),
+            ("https://api@cdn.example:8443/x", "user information"),
+            ("//evil.example/x", "another origin"),
+            ("file:///etc/passwd", "`file:`"),
+        ] {
+            let refused = link(HERE, to, &far).unwrap_err();
+            assert!(refused.contains(why), "{to}: {refused}");
+        }
+        assert_eq!(
+            link("http://api.example/a", "http://api.example/b", &allowed(&["http://api.example"]))
+                .unwrap()
+                .1,
+            None
+        );
     }
 
     #[test]

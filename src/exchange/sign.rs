@@ -26,8 +26,6 @@ pub(super) struct Hop<'a> {
     /// May it carry what auth, the configuration and the call say? Else only what the library says itself.
     pub trusted: bool,
     pub body: Option<&'a Content<'a>>,
-    /// Is it the caller's own request still?
-    original: bool,
     /// The places of secrets in `url`.
     secret: Cow<'a, [Range<usize>]>,
 }
@@ -42,7 +40,6 @@ impl<'a> Hop<'a> {
             target: target.clone(),
             trusted: true,
             body: prepared.body.as_ref(),
-            original: true,
             secret: Cow::Borrowed(&prepared.secret),
         })
     }
@@ -72,7 +69,6 @@ impl<'a> Hop<'a> {
             target: Arc::new(target),
             trusted: to.trusted,
             body: self.body.filter(|_| to.keeps_body),
-            original: false,
             secret: Cow::Owned(secret),
         })
     }
@@ -82,7 +78,7 @@ impl<'a> Hop<'a> {
         let all = if self.trusted { &prepared.headers[..] } else { prepared.public_headers() };
         // What described the body goes with it; and a Host that was configured is the configured origin's.
         let lost_body = prepared.body.is_some() && self.body.is_none();
-        let other_host = !self.original && !self.target.is_of(prepared.origin);
+        let other_host = !self.target.is_of(prepared.origin);
         all.iter().map(|(name, value)| (*name, &**value)).filter(move |(name, _)| {
             !(lost_body && describes_body(name) || other_host && name.eq_ignore_ascii_case("host"))
         })

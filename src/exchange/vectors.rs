@@ -109,3 +109,15 @@ fn credentials_after_a_redirect() {
         serde_json::json!({"strip_auth": !kept})
     });
 }
+
+#[test]
+fn links() {
+    judge("link-header.json", |input| {
+        let headers: Vec<&str> =
+            input["headers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let header = headers.join(", ");
+        // What cannot be read names no page; a listing fails for it.
+        let targets = crate::pages::targets(&header, input["rel"].as_str().unwrap()).unwrap_or_default();
+        serde_json::json!({"targets": targets})
+    });
+}

@@ -244,7 +244,10 @@ pub unsafe extern "C" fn apl_check_health(
 
 /// Fetches data from an endpoint; the body of the answer is the data, as JSON.
 ///
-/// A listing of several pages is one array. Blocks until it is done. Thread-safe.
+/// A listing of several pages is one array. Where a page fails, or leads nowhere it may go, the error has what came
+/// before as its partial, whose meta has a "checkpoint": as an option of a later call, it goes on from there. The
+/// same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
+/// so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none

@@ -16,6 +16,7 @@ use super::status::apl_status;
 use super::text::c_string;
 use super::{guard, handle};
 use crate::error::{Error, Kind, Result};
+use crate::pages::{By, Reader, Source};
 use crate::response::Response;
 use crate::sse::{Event, Events};
 use crate::stream::{Step, Stream};
@@ -85,6 +86,35 @@ impl Pieces for Events {
     }
     fn checkpoint(&self) -> Option<String> {
         self.checkpoint()
+    }
+}
+
+impl<S: Source> Pieces for Reader<S> {
+    fn advance(&mut self) -> Result<Step> {
+        self.advance()
+    }
+    fn piece(&self) -> &[u8] {
+        self.piece()
+    }
+    fn event(&self) -> Option<Event<'_>> {
+        None
+    }
+    fn response(&self) -> Option<&Response> {
+        self.response()
+    }
+    fn progress(&self) -> &Progress {
+        self.progress()
+    }
+    fn checkpoint(&self) -> Option<String> {
+        self.checkpoint()
+    }
+}
+
+impl Target<'_> {
+    fn pages(&self, by: By) -> Result<*mut apl_stream> {
+        let token = Arc::new(Token::child(self.cancel.clone()));
+        let reader = self.connector().pages(self.endpoint, self.params, self.options, by, token.clone())?;
+        Ok(apl_stream::into_raw(reader, token))
     }
 }
 
@@ -202,7 +232,9 @@ pub unsafe extern "C" fn apl_stream_open(
 
 /// Opens a listing page by page: apl_stream_next returns the items of one page, as a JSON array.
 ///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// Nothing is asked for before the first apl_stream_next. Pages without items are passed over. A failure names the page;
+/// what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
+/// from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -224,15 +256,15 @@ pub unsafe extern "C" fn apl_pages_open(
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::produce(out, error, || {
-            Target::new(connector, endpoint, params_json, options_json, cancel)?;
-            Err(Error::unsupported("apl_pages_open"))
+            Target::new(connector, endpoint, params_json, options_json, cancel)?.pages(By::Page)
         })
     }
 }
 
 /// Opens a listing record by record: apl_stream_next returns one record, as JSON.
 ///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
+/// As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
+/// Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
@@ -254,8 +286,7 @@ pub unsafe extern "C" fn apl_records_open(
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::produce(out, error, || {
-            Target::new(connector, endpoint, params_json, options_json, cancel)?;
-            Err(Error::unsupported("apl_records_open"))
+            Target::new(connector, endpoint, params_json, options_json, cancel)?.pages(By::Record)
         })
     }
 }

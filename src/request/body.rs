@@ -50,6 +50,12 @@ pub(super) fn merge<'a>(template: Option<&'a str>, data: &'a RawValue) -> Result
     Ok(Cow::Owned(out))
 }
 
+/// Data with another object put over it.
+pub fn merge_over(data: Option<&RawValue>, over: &str) -> Result<String> {
+    let over = self::data(over)?;
+    merge(data.map(RawValue::get), over).map(Cow::into_owned)
+}
+
 fn merge_objects(template: &str, data: &str, depth: usize, out: &mut String) -> serde_json::Result<()> {
     let Entries(under) = serde_json::from_str(template)?;
     let Entries(over) = serde_json::from_str(data)?;

@@ -60,46 +60,58 @@ impl Graphql {
         !self.operation.is_mutation
     }
 
-    /// The variables of a call: its data over its params over its option `params` over the configuration's. Objects are
+    /// The variables of a call: params that win over all, then its data, its params, its option `params`, and the
+    /// configuration's. Objects are
     /// merged. What `in_path` wants is added to `path` instead.
     pub fn variables<'a>(
         &self,
-        params: Option<&'a str>,
+        params: [Option<&'a str>; 2],
         options: &'a CallOptions<'_>,
         body: Body<'_>,
         in_path: impl Fn(&str) -> bool,
         path: &mut Params<'a>,
     ) -> Result<String> {
         self.only_variables(options, body)?;
+        let [over_all, params] = params;
         let mut variables = self.variables.clone();
         // The first one to name something in the path wins, and the last one to name a variable.
-        for text in [params, options.params.map(RawValue::get)].into_iter().flatten() {
+        for text in [over_all, params, options.params.map(RawValue::get)].into_iter().flatten() {
             path.add_some(text, &in_path)?;
         }
         for text in [options.params.map(RawValue::get), params].into_iter().flatten() {
-            let Entries(entries) = object(text).map_err(|f| Error::argument(format!("params: {f}")))?;
-            let mut call = String::from("{");
-            for (name, value) in entries.iter().filter(|(name, _)| !in_path(name)) {
-                self.operation.declares(name).map_err(|m| Error::argument(format!("params: {m}")))?;
-                write_member(name, value.get(), &mut call).map_err(not_json)?;
-            }
-            call.push('}');
-            variables = over(&variables, &call)?;
+            variables = over(&variables, &self.named(text, &in_path)?)?;
         }
         let data = match body {
             Body::Send(text) => Some(text),
             _ => options.data.map(RawValue::get),
         };
-        let Some(data) = data.map(str::trim_ascii) else { return Ok(variables) };
-        let wrong = |m: &str| Error::argument(format!("data: {m}"));
-        if !data.starts_with('{') {
-            return Err(wrong("for a GraphQL operation it is an object with variables"));
+        if let Some(data) = data.map(str::trim_ascii) {
+            let wrong = |m: &str| Error::argument(format!("data: {m}"));
+            if !data.starts_with('{') {
+                return Err(wrong("for a GraphQL operation it is an object with variables"));
+            }
+            let Entries(entries) = serde_json::from_str(data).map_err(not_json)?;
+            for (name, _) in &entries {
+                self.operation.declares(name).map_err(|m| wrong(&m))?;
+            }
+            variables = over(&variables, data)?;
         }
-        let Entries(entries) = serde_json::from_str(data).map_err(not_json)?;
-        for (name, _) in &entries {
-            self.operation.declares(name).map_err(|m| wrong(&m))?;
+        match over_all {
+            Some(text) => over(&variables, &self.named(text, &in_path)?),
+            None => Ok(variables),
         }
-        over(&variables, data)
+    }
+
+    /// The variables among params.
+    fn named(&self, params: &str, in_path: impl Fn(&str) -> bool) -> Result<String> {
+        let Entries(entries) = object(params).map_err(|f| Error::argument(format!("params: {f}")))?;
+        let mut named = String::from("{");
+        for (name, value) in entries.iter().filter(|(name, _)| !in_path(name)) {
+            self.operation.declares(name).map_err(|m| Error::argument(format!("params: {m}")))?;
+            write_member(name, value.get(), &mut named).map_err(not_json)?;
+        }
+        named.push('}');
+        Ok(named)
     }
 
     /// A body that is given in another way would be another request.

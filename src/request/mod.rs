@@ -16,7 +16,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, data, items};
+pub use body::{Body, data, items, merge_over};
 pub use content::{Content, Piece};
 pub use options::{CallOptions, OptionKeys, PartKeys};
 pub use prepared::{Key, Prepared, path_and_query};

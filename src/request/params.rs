@@ -27,6 +27,14 @@ impl<'a> Param<'a> {
         scalar(raw).map(Param::One)
     }
 
+    /// The scalar, where it is one.
+    pub(super) fn one(&self) -> Option<&str> {
+        match self {
+            Param::One(one) => Some(one),
+            Param::Many(_) => None,
+        }
+    }
+
     /// Every string of it.
     pub(super) fn values(&self) -> &[Cow<'a, str>] {
         match self {

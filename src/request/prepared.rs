@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::content::Content;
 use super::prototype::IDEMPOTENCY_KEY;
+use super::query::{remove_parameter, set_parameter};
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
 use crate::redact::{HIDDEN, blank};
@@ -83,21 +84,13 @@ impl<'a> Prepared<'a> {
     /// Sets one of the library's own headers, which every origin may see; what the caller says under that name
     /// goes.
     pub fn set_own(&mut self, name: &'static str, value: String) {
-        let mut at = 0;
-        let own = self.own_headers;
-        let mut gone = 0;
-        self.headers.retain(|(n, _)| {
-            let stays = !n.eq_ignore_ascii_case(name);
-            gone += usize::from(!stays && at < own);
-            at += 1;
-            stays
-        });
-        self.own_headers = own - gone + 1;
-        self.headers.insert(own - gone, (name, value.into()));
+        self.remove(name);
+        self.headers.insert(self.own_headers, (name, value.into()));
+        self.own_headers += 1;
     }
 
     /// Sets a header as if the caller had said it: no other origin sees it.
-    pub fn set_theirs(&mut self, name: &'static str, value: String) {
+    pub fn set_theirs(&mut self, name: &'a str, value: String) {
         let own = self.own_headers;
         let mut at = 0;
         self.headers.retain(|(n, _)| {
@@ -105,6 +98,48 @@ impl<'a> Prepared<'a> {
             at <= own || !n.eq_ignore_ascii_case(name)
         });
         self.headers.push((name, value.into()));
+    }
+
+    /// Sends it to another address, which may be of another origin that is allowed. The secrets of its own query go
+    /// along: a server leaves them out of the links it makes, or says them back.
+    pub fn go_to(&mut self, address: &str) {
+        let (mut url, mut secret) = (address.to_owned(), Vec::new());
+        for (name, value) in self.secret_pairs() {
+            (url, secret) = set_parameter(&url, &secret, &name, &value);
+        }
+        (self.url, self.secret) = (url, secret);
+    }
+
+    /// An address without the secrets that [`go_to`](Prepared::go_to) puts in.
+    pub fn without_secrets(&self, address: &str) -> String {
+        self.secret_pairs().iter().fold(address.to_owned(), |url, (name, _)| remove_parameter(&url, name))
+    }
+
+    /// The parameters of its query whose values are secrets, decoded.
+    fn secret_pairs(&self) -> Vec<(String, String)> {
+        let Some(mut at) = self.url.find('?').map(|at| at + 1) else { return Vec::new() };
+        let mut pairs = Vec::new();
+        for pair in self.url[at..].split('&') {
+            if self.secret.iter().any(|place| place.start < at + pair.len() && at < place.end) {
+                pairs.extend(
+                    form_urlencoded::parse(pair.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())),
+                );
+            }
+            at += pair.len() + 1;
+        }
+        pairs
+    }
+
+    /// Takes a header out.
+    fn remove(&mut self, name: &str) {
+        let (mut at, own, mut gone) = (0, self.own_headers, 0);
+        self.headers.retain(|(n, _)| {
+            let stays = !n.eq_ignore_ascii_case(name);
+            gone += usize::from(!stays && at < own);
+            at += 1;
+            stays
+        });
+        self.own_headers = own - gone;
     }
 
     /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), by what it is, or

@@ -231,12 +231,23 @@ impl Prototype {
         options: &'a CallOptions<'_>,
         body: Body<'a>,
     ) -> Result<Prepared<'a>> {
+        self.prepare_with(None, params, options, body)
+    }
+
+    /// The same, with parameters that win over all others: a JSON object.
+    pub fn prepare_with<'a>(
+        &'a self,
+        over: Option<&str>,
+        params: Option<&str>,
+        options: &'a CallOptions<'_>,
+        body: Body<'a>,
+    ) -> Result<Prepared<'a>> {
         let mut call = Params::default();
         let (mut further, mut typed) = (Vec::new(), None);
         match &self.graphql {
             Some(graphql) => {
                 let in_path = |name: &str| self.template.has(name);
-                let variables = graphql.variables(params, options, body, in_path, &mut call)?;
+                let variables = graphql.variables([over, params], options, body, in_path, &mut call)?;
                 if graphql.by_get {
                     further = graphql.query(variables);
                     typed = Some(Typed { content: None, media: None });
@@ -247,7 +258,7 @@ impl Prototype {
                 }
             }
             None => {
-                for text in [params, options.params.map(RawValue::get)].into_iter().flatten() {
+                for text in [over, params, options.params.map(RawValue::get)].into_iter().flatten() {
                     call.add(text)?;
                 }
             }
@@ -279,6 +290,21 @@ impl Prototype {
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })
+    }
+
+    /// The value of a parameter, as the call or the endpoint says it. Of a list, there is none.
+    pub fn parameter(
+        &self,
+        name: &str,
+        params: Option<&str>,
+        options: &CallOptions<'_>,
+    ) -> Result<Option<String>> {
+        let mut call = Params::default();
+        for text in [params, options.params.map(RawValue::get)].into_iter().flatten() {
+            call.add_some(text, |n| n == name)?;
+        }
+        let fixed = self.params.iter().find(|p| p.name == name).map(|p| &p.value);
+        Ok(call.get(name).or(fixed).and_then(Param::one).map(str::to_owned))
     }
 
     /// The whole URL, and where secrets stand in it. `further`: parameters beside those of the call, and whether each

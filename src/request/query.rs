@@ -46,6 +46,14 @@ pub fn set_parameter(
     (out, places)
 }
 
+/// Takes a query parameter out. All else keeps its bytes.
+pub fn remove_parameter(url: &str, name: &str) -> String {
+    let Some((start, query)) = url.split_once('?') else { return url.to_owned() };
+    let is_other = |pair: &&str| decoded(pair.split('=').next().unwrap_or_default()) != name;
+    let left: Vec<&str> = query.split('&').filter(is_other).collect();
+    if left.is_empty() { start.to_owned() } else { format!("{start}?{}", left.join("&")) }
+}
+
 fn decoded(name: &str) -> Cow<'_, str> {
     form_urlencoded::parse(name.as_bytes()).next().map_or(Cow::Borrowed(""), |(name, _)| name)
 }

@@ -387,13 +387,33 @@ class Feed {
   bool is_over_ = false;
 };
 
+/* All items of a listing, page by page. */
+json paginate(const json& request) {
+  json config = configuration(request);
+  json& endpoint = config["endpoints"]["it"];
+  endpoint["decode"] = "json";
+  const json how = request.value("pagination", json("link"));
+  endpoint["pagination"] = how == "link" ? json{{"style", "header_link"}} : how;
+  if (request.contains("max_pages")) endpoint["pagination"]["max_pages"] = request["max_pages"];
+  const apl::Connector api(config.dump());
+  try {
+    const apl::Response whole = api.fetch("it", nullptr, options(request).dump());
+    return {{"outcome", "ok"}, {"items", json::parse(whole.text())}};
+  } catch (const apl::Error& failure) {
+    json reply = failed(failure);
+    if (failure.partial()) reply["items"] = json::parse(failure.partial().text());
+    return reply;
+  }
+}
+
 void answer(const json& message) {
   const std::string op = message.at("op");
   if (op == "fetch") return print(fetch(message.at("request")));
   if (op == "download") return print(download(message.at("request")));
   if (op == "sse") return print(sse(message.at("request")));
   if (op == "sse_stream") return Feed(message.at("request")).run();
-  /* paginate, oauth_fetch: not built yet. */
+  if (op == "paginate") return print(paginate(message.at("request")));
+  /* oauth_fetch: not built yet. */
   print({{"skip", true}});
 }
 

@@ -75,6 +75,20 @@ fn errors_are_told_by_their_code_and_their_place() {
 
 #[test]
 #[ignore = "needs the servers of `make test-servers`"]
+fn a_connection_is_one_listing() {
+    for items in ["nodes { number }", "edges { node { number } }"] {
+        let query = format!(
+            "query($after: String) {{ items(first: 10, after: $after) {{ {items} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let api = yoga(json!({"query": query, "pagination": {"style": "relay", "connection_path": "items"}}));
+        let all = good(api.fetch("x", None, None));
+        let numbers: Vec<_> = (1..=57).map(|n| json!({"number": n})).collect();
+        assert_eq!((all.json(), all.meta["pages"].as_array().unwrap().len()), (json!(numbers), 6));
+    }
+}
+
+#[test]
+#[ignore = "needs the servers of `make test-servers`"]
 fn a_page_of_a_connection_goes_on_at_its_cursor() {
     let query = "query($after: String) { items(first: 50, after: $after) { nodes { number } pageInfo { hasNextPage endCursor } } }";
     let api = yoga(json!({"query": query, "response_path": "data.items"}));

@@ -45,6 +45,7 @@ pub const AUTH: i32 = 302;
 pub const CANCELLED: i32 = 400;
 pub const DECODE: i32 = 500;
 pub const SCHEMA: i32 = 501;
+pub const PAGINATION: i32 = 502;
 pub const TRUNCATED: i32 = 503;
 pub const CHECKSUM: i32 = 504;
 pub const RANGE: i32 = 505;
@@ -145,6 +146,24 @@ mod c {
             error: *mut *mut Handle,
         ) -> i32;
         pub fn apl_stream_open(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_pages_open(
+            connector: *const Handle,
+            endpoint: *const c_char,
+            params: *const c_char,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_records_open(
             connector: *const Handle,
             endpoint: *const c_char,
             params: *const c_char,
@@ -577,6 +596,42 @@ impl Api {
         call(|out, error| unsafe {
             let (params, options) = (pointer(&params), pointer(&options));
             c::apl_stream_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
+        })
+        .map(Stream)
+    }
+
+    /// Opens a listing page by page.
+    pub fn pages<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Stream, Fault> {
+        let (endpoint, params, options) =
+            (c_text(endpoint), optional(params.into()), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        call(|out, error| unsafe {
+            let (params, options) = (pointer(&params), pointer(&options));
+            c::apl_pages_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
+        })
+        .map(Stream)
+    }
+
+    /// Opens a listing record by record.
+    pub fn records<'a>(
+        &self,
+        endpoint: &str,
+        params: impl Into<Option<&'a str>>,
+        options: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Stream, Fault> {
+        let (endpoint, params, options) =
+            (c_text(endpoint), optional(params.into()), optional(options.into()));
+        // SAFETY: as in `fetch_until`.
+        call(|out, error| unsafe {
+            let (params, options) = (pointer(&params), pointer(&options));
+            c::apl_records_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
         })
         .map(Stream)
     }

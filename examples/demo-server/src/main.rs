@@ -8,6 +8,7 @@ mod chat;
 mod events;
 mod files;
 mod health;
+mod journal;
 mod problem;
 mod trouble;
 mod users;
@@ -93,6 +94,7 @@ async fn serve(options: &Options) -> io::Result<()> {
         .merge(events::routes())
         .merge(files::routes())
         .merge(health::routes())
+        .merge(journal::routes())
         .merge(users::routes())
         .merge(trouble::routes());
     let app = app.fallback(problem::not_found).method_not_allowed_fallback(problem::not_allowed);
