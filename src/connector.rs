@@ -2,6 +2,7 @@
 
 mod events;
 mod pages;
+mod send;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,12 +18,13 @@ use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::{Inside, Limiter};
 use crate::exchange::{Exchange, OnRequest, Opened, Policy};
 use crate::hooks::HooksCell;
-use crate::request::{self, Body, CallOptions, Generate, Prepared, Prototype, items};
+use crate::request::{Body, CallOptions, Generate, Prepared, Prototype};
 use crate::response::{Head, Meta, Response};
+use crate::send::check;
 use crate::stream::{self, Stream};
 use crate::transfer::{Opener, Progress};
 use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport};
-use crate::{explain, health, log, random, redact, send};
+use crate::{explain, health, log, random, redact};
 
 const GENERATE: Generate = Generate { boundary: random::boundary, key: random::key };
 
@@ -143,67 +145,18 @@ impl Connector {
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, found) = self.endpoint(endpoint, Call::Fetch)?;
-        if found.paging.is_some() {
-            return self.fetch_pages(endpoint, params, options, cancel);
+        let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
+        if endpoint.paging.is_some() {
+            return self.fetch_pages(&endpoint.name, params, options, cancel);
         }
-        let (endpoint, options) = (found, parse_options(options)?);
+        let options = CallOptions::parse_for(options, Call::Fetch)?;
         if let Some(data) = options.data {
-            let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
+            let checked = check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
             checked.map_err(|e| self.redacted(e))?;
         }
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
         let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
-    }
-
-    /// Sends one item, or each item of a list, to an endpoint; the data is a JSON text.
-    pub fn send(
-        &self,
-        endpoint: &str,
-        data: &str,
-        options: Option<&str>,
-        cancel: Option<&Arc<Token>>,
-    ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::Send)?;
-        let options = parse_options(options)?;
-        let schema = endpoint.request_schema.as_ref();
-        let Some(items) = items(data)? else {
-            let data = request::data(data)?.get();
-            send::check(&endpoint.name, schema, data).map_err(|e| self.redacted(e))?;
-            let prepared = ready.prototype.prepare(None, &options, Body::Send(data))?;
-            let (result, response) = self.send_one(ready, endpoint, &prepared, cancel)?;
-            let body = format!("{{\"success\":true,\"result\":{result}}}").into_bytes();
-            return Ok(response.with_body(body));
-        };
-        send::check_all(&endpoint.name, schema, &items).map_err(|e| self.redacted(e))?;
-        let mut limits = send::Limits {
-            deadline: options.deadline(),
-            max_result: endpoint.settings.limits.max_result,
-            cancel,
-        };
-        if let Some(first) = items.first() {
-            // What no item could be sent with is said before one is.
-            let prepared = ready.prototype.prepare(None, &options, Body::Send(first.get()))?;
-            limits.max_result = prepared.settings.limits.max_result;
-        }
-        send::list(&endpoint.name, &items, limits, |index, item, left| {
-            let mut prepared = ready.prototype.prepare(None, &options, Body::Send(item))?;
-            prepared.key_item(index);
-            prepared.deadline = left;
-            self.send_one(ready, endpoint, &prepared, cancel)
-        })
-    }
-
-    fn send_one(
-        &self,
-        ready: &Ready,
-        endpoint: &Endpoint,
-        prepared: &Prepared<'_>,
-        cancel: Option<&Arc<Token>>,
-    ) -> Result<(String, Response)> {
-        let response = self.perform(&ready.policy, prepared, cancel)?;
-        ready.reading.whole(response).map_err(|u| self.unreadable(endpoint, prepared, *u))
     }
 
     /// Tells the request that a fetch would send, or the configuration. Nothing is sent.
@@ -223,13 +176,12 @@ impl Connector {
                 let prepared =
                     ready.prototype.prepare_with(first.as_deref(), params, &options, Body::Fetch)?;
                 let shown = self.exchange.show(&ready.policy, &prepared)?;
-                let unbuilt = endpoint.supports(Call::Fetch).err().or_else(|| {
-                    options.unbuilt().map(|key| Error::unsupported(format!("the option {key:?}")))
-                });
+                let call = if endpoint.paging.is_some() { Call::Pages } else { Call::Fetch };
+                let unfit = endpoint.supports(call).and_then(|()| options.check_for(call)).err();
                 let misfit = options
                     .data
-                    .and_then(|data| send::check(name, endpoint.request_schema.as_ref(), data.get()).err());
-                explain::request(config, endpoint, &prepared, shown, unbuilt.or(misfit), redactor)
+                    .and_then(|data| check(name, endpoint.request_schema.as_ref(), data.get()).err());
+                explain::request(config, endpoint, &prepared, shown, unfit.or(misfit), redactor)
             }
         };
         Ok(Response::new(Head::default(), Meta::default(), body))
@@ -244,7 +196,7 @@ impl Connector {
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let (ready, endpoint) = self.endpoint(endpoint, Call::SendBytes)?;
-        let options = parse_options(options)?;
+        let options = CallOptions::parse_for(options, Call::SendBytes)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
         let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
@@ -310,7 +262,7 @@ impl Connector {
     /// Holds what a call sends along against the endpoint's schema.
     fn check_data(&self, endpoint: &Endpoint, call: &CallOptions<'_>) -> Result<()> {
         let Some(data) = call.data else { return Ok(()) };
-        let checked = send::check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
+        let checked = check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
         checked.map(drop).map_err(|e| self.redacted(e))
     }
 
@@ -437,14 +389,6 @@ impl Connector {
         body.truncate(prepared.settings.limits.max_error_body as usize);
         error.response = Some(Arc::new(response.with_body(body)));
         error
-    }
-}
-
-fn parse_options(options: Option<&str>) -> Result<CallOptions<'_>> {
-    let options = CallOptions::parse(options)?;
-    match options.unbuilt() {
-        Some(key) => Err(Error::unsupported(format!("the option {key:?}"))),
-        None => Ok(options),
     }
 }
 

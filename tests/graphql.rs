@@ -388,7 +388,10 @@ fn a_connection_is_one_listing_whose_cursor_is_a_variable() {
     assert_eq!(api.fetch("x", Some(r#"{"role": {"a": [1]}}"#), None).unwrap().text(), "[1, 2,3.50]");
     assert_eq!(server.requests().len(), 2);
     // The cursor of the listing stands over what the call says of the first page.
-    assert_eq!(api.fetch("x", None, Some(r#"{"data": {"role": {"a": [1]}}}"#)).unwrap().text(), "[1, 2,3.50]");
+    assert_eq!(
+        api.fetch("x", None, Some(r#"{"data": {"role": {"a": [1]}}}"#)).unwrap().text(),
+        "[1, 2,3.50]"
+    );
 }
 
 #[test]

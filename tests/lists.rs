@@ -48,11 +48,11 @@ fn a_list_is_one_request_for_each_item_in_order() {
         concat!(
             r#"{"success":true,"sent_count":5,"failed_count":0,"results":[{"n": 1.10},2,"drei",null,[4]],"#,
             r#""failures":[],"items":["#,
-            r#"{"index":0,"ok":true,"status":200,"attempts":1,"sent":"yes","result":{"n": 1.10}},"#,
-            r#"{"index":1,"ok":true,"status":200,"attempts":1,"sent":"yes","result":2},"#,
-            r#"{"index":2,"ok":true,"status":200,"attempts":1,"sent":"yes","result":"drei"},"#,
-            r#"{"index":3,"ok":true,"status":200,"attempts":1,"sent":"yes","result":null},"#,
-            r#"{"index":4,"ok":true,"status":200,"attempts":1,"sent":"yes","result":[4]}]}"#
+            r#"{"index":0,"ok":true,"status":200,"attempts":1,"sent":"yes","hash":"9bcd00be","result":{"n": 1.10}},"#,
+            r#"{"index":1,"ok":true,"status":200,"attempts":1,"sent":"yes","hash":"d4735e3a","result":2},"#,
+            r#"{"index":2,"ok":true,"status":200,"attempts":1,"sent":"yes","hash":"95799a7d","result":"drei"},"#,
+            r#"{"index":3,"ok":true,"status":200,"attempts":1,"sent":"yes","hash":"74234e98","result":null},"#,
+            r#"{"index":4,"ok":true,"status":200,"attempts":1,"sent":"yes","hash":"46b18841","result":[4]}]}"#
         )
     );
     // Head and meta are the last answer's.

@@ -575,10 +575,14 @@ apl_status apl_fetch(const struct apl_connector *connector,
 /**
  * Sends data to an endpoint, as JSON; the body of the answer tells what became of it, as JSON.
  *
- * Blocks until it is done. Thread-safe.
+ * Blocks until it is done. Thread-safe. The items of an array are sent one by one, or as the endpoint's `batch` says;
+ * with the option `concurrency`, so many requests are under way at once. The answer is a ledger of all items. Where
+ * one failed, the call is an error, and apl_error_partial is the ledger; given back as the option `resume` with the
+ * same array, it has the call go on: what is done is not sent again. An item that may have been processed is sent
+ * again only where that is harmless: by its method, or under the idempotency_key that it was sent with.
  *
  * @param endpoint  its name in the configuration
- * @param data_json  one item, or an array of items that are sent one by one
+ * @param data_json  one item, or an array of items
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure

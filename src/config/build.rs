@@ -14,7 +14,7 @@ use super::pagination::{Items, Paging};
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
-use super::unbuilt::{Call, Needs, unbuilt};
+use super::unbuilt::{Call, unbuilt};
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
 use crate::decode::{Path, Schema};
@@ -71,7 +71,7 @@ pub struct Endpoint {
     pub graphql: Option<Operation>,
     /// How its listings go on; None: it has none.
     pub paging: Option<Paging>,
-    unbuilt: Vec<(&'static str, Needs)>,
+    unbuilt: Option<&'static str>,
 }
 
 /// Where an endpoint is.
@@ -111,9 +111,9 @@ impl Config {
 
 impl Endpoint {
     /// Is everything there that such a call on this endpoint needs? Else UNSUPPORTED, by name.
-    pub fn supports(&self, call: Call) -> Result<()> {
-        match self.unbuilt.iter().find(|(_, needs)| needs.by(call)) {
-            Some((key, _)) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
+    pub fn supports(&self, _call: Call) -> Result<()> {
+        match self.unbuilt {
+            Some(key) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
             None => Ok(()),
         }
     }
@@ -330,7 +330,7 @@ fn build_endpoint(
         limits: keys.limits.as_ref(),
         accept_encoding: keys.accept_encoding,
     });
-    let unbuilt = unbuilt(connector, &keys);
+    let unbuilt = unbuilt(connector);
     Ok(Endpoint {
         name: name.to_owned(),
         keys,

@@ -28,7 +28,7 @@ pub struct EndpointKeys {
     pub body: BodyKind,
     /// The Content-Type of a raw body.
     pub content_type: Option<String>,
-    /// A list sent in bulk.
+    /// A list sent in bulk: many items in one request. What is sent alone is sent as ever.
     pub batch: Option<Batch>,
     /// What the answer is. Default json.
     pub decode: Decode,
@@ -145,7 +145,7 @@ choices! {
     BatchAs {
         /// A JSON array.
         #[default] JsonArray,
-        /// One JSON value a line.
+        /// One JSON value a line, as application/x-ndjson unless `content_type` says otherwise.
         Ndjson,
         /// An object with the items at `path`.
         ItemsAt,
@@ -204,18 +204,33 @@ choices! {
     }
 }
 
-/// A list sent in bulk.
+/// A list sent in bulk: many items in one request.
+///
+/// An answer tells of each item where it is a list with as many results as there were items (the answer itself, or
+/// under `items`, `results` or `responses`), matched by `index`, by `id`, else in order. A result is a failure where
+/// its `status`, `statusCode` or `status_code` is one, where its `success` or `ok` is false, or where its `error` or
+/// `errors` has something in it. Under 207, each item must have a result that says what became of it; an item that has
+/// none is a failure, and may have been processed. Under another 2xx, what only says back what was sent is no result,
+/// and without results all items are done.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Batch {
-    /// Items in one request.
+    /// Items in one request, at most. Default 100.
     pub size: Option<NonZeroUsize>,
-    /// How they are written. Default json_array.
+    /// How they are written. Default json_array. `body_template` is under each item; of items_at, the items stand in
+    /// it.
     #[serde(rename = "as")]
     pub form: BatchAs,
-    /// items_at: where they stand.
+    /// items_at: where they stand, dotted or a JSON Pointer.
     pub path: Option<String>,
+}
+
+impl Batch {
+    /// Items in one request, at most.
+    pub fn size(&self) -> usize {
+        self.size.map_or(100, NonZeroUsize::get)
+    }
 }
 
 /// A rate limit.

@@ -62,8 +62,8 @@ impl Connector {
         options: Option<&str>,
         token: Option<Arc<Token>>,
     ) -> Result<Listing<Asker>> {
-        let (ready, found) = self.endpoint(endpoint, Call::Fetch)?;
-        let call = CallOptions::parse(options)?;
+        let (ready, found) = self.endpoint(endpoint, Call::Pages)?;
+        let call = CallOptions::parse_for(options, Call::Pages)?;
         let wrong = |key: &str, what: &str| Error::argument(format!("options: /{key}: {what}"));
         if call.keys.wait.is_some() {
             return Err(wrong(

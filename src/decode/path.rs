@@ -78,7 +78,7 @@ impl Path {
         &self.text
     }
 
-    /// Its steps, where it is a dotted path or a JSON Pointer.
+    /// The steps of a dotted path or a JSON Pointer; None: it is a query.
     pub fn steps(&self) -> Option<&[String]> {
         match &self.kind {
             Kind::Steps(steps) => Some(steps),

@@ -57,6 +57,9 @@ impl Settings {
         if let Some((_, key)) = foreign.into_iter().find(|(there, _)| *there) {
             return Err(Error::argument(format!("options: /{key}: is for streams")));
         }
+        if call.ledger.is_some() {
+            return Err(Error::argument("options: /resume: must be true or false"));
+        }
         let resume = match keys.resume.as_ref().map(|resume| resume.get()) {
             None => block.resume.unwrap_or(true),
             Some("true") => true,

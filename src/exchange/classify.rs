@@ -83,6 +83,11 @@ pub(super) fn refused(
     error
 }
 
+/// What a refusal says in words, redacted.
+pub(crate) fn words(body: &[u8], redactor: &Redactor) -> Option<String> {
+    problem(body).map(|what| redactor.excerpt(&what))
+}
+
 /// What the body says in words: RFC 9457's title and detail, the first of GraphQL's errors, or what most APIs call them.
 fn problem(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]

@@ -38,6 +38,7 @@ use retry::Next;
 use run::Run;
 use sign::Hop;
 
+pub(crate) use classify::words;
 pub use opened::{Opened, Read, Unspliced};
 pub use sign::Draft;
 pub use wire::Shown;

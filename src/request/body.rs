@@ -19,6 +19,8 @@ pub enum Body<'a> {
     Events,
     /// send: one item, a JSON text.
     Send(&'a str),
+    /// send: several items, in one request.
+    Batch(&'a [&'a RawValue]),
     /// send_bytes: these bytes.
     Bytes(&'a [u8]),
 }

@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde_json::value::RawValue;
+
 use super::body::{Body, data, merge, not_json};
+use super::bulk::Bulk;
 use super::form::{Multipart, fields, urlencoded};
 use super::options::CallOptions;
 use crate::config::Fault;
 use crate::config::endpoint::BodyKind;
 use crate::error::{Error, Result};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
@@ -86,6 +89,8 @@ pub(super) struct Bodies {
     pub kind: BodyKind,
     pub template: Option<String>,
     pub content_type: Option<String>,
+    /// How several items stand in one.
+    pub bulk: Option<Bulk>,
     /// Makes a boundary that is in no value.
     pub boundary: fn() -> String,
 }
@@ -126,6 +131,7 @@ impl Bodies {
                 return Ok(self.typed(options, Content::Bytes(Cow::Borrowed(bytes)), BYTES));
             }
             Body::Send(text) => Some(data(text)?),
+            Body::Batch(items) => return self.batch(options, items),
             Body::Fetch | Body::Stream | Body::Events => options.data,
         };
         let template = self.template.as_deref();
@@ -146,6 +152,15 @@ impl Bodies {
             }
             BodyKind::Raw => Ok(self.typed(options, text(json), BYTES)),
         }
+    }
+
+    fn batch<'a>(&'a self, options: &'a CallOptions<'_>, items: &[&RawValue]) -> Result<Typed<'a>> {
+        let bulk =
+            self.bulk.as_ref().ok_or_else(|| Error::internal("a batch for an endpoint without `batch`"))?;
+        let body = bulk.body(self.template.as_deref(), items)?;
+        let (usual, over) = bulk.media();
+        let typed = self.typed(options, text(Cow::Owned(body)), usual);
+        Ok(Typed { media: typed.media.map(|(media, _)| (media, over)), ..typed })
     }
 
     fn typed<'a>(

@@ -4,6 +4,7 @@
 //! [`Prototype::prepare`] adds what a call brings ([`CallOptions`], parameters, a body) and gives a [`Prepared`].
 
 mod body;
+mod bulk;
 mod content;
 mod form;
 mod graphql;

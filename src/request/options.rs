@@ -14,18 +14,20 @@ use crate::config::node::{Entry, Node, Pos, Value};
 use crate::config::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
 use crate::config::values::{Delay, Named, RawJson, Seconds, Size, Statuses};
 use crate::config::{
-    Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
+    Call, Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// What a call says beside its parameters. `params` and `data` stay the caller's bytes.
+/// What a call says beside its parameters. `params`, `data` and `ledger` stay the caller's bytes.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions<'a> {
     /// Parameters of a send.
     pub params: Option<&'a RawValue>,
     /// A JSON body.
     pub data: Option<&'a RawValue>,
+    /// A send's ledger to go on with: `resume` where it is a list or an object. The results in it are a server's bytes.
+    pub ledger: Option<&'a RawValue>,
     /// All others.
     pub keys: OptionKeys,
 }
@@ -72,11 +74,11 @@ pub struct OptionKeys {
     pub idempotency_key: Option<String>,
     /// Where to go on.
     pub checkpoint: Option<String>,
-    /// Requests at once.
+    /// A send's requests at once.
     pub concurrency: Option<NonZeroU32>,
     /// Pages fetched ahead.
     pub prefetch: Option<u32>,
-    /// A send's ledger to go on with; true or false in a download.
+    /// Whether a download goes on with a part; a send's is `ledger`.
     pub resume: Option<RawJson>,
     /// Seconds that a stream waits for the next item.
     pub wait: Option<Delay>,
@@ -217,16 +219,35 @@ impl<'a> CallOptions<'a> {
         self.keys.deadline.map(|d| d.0)
     }
 
-    /// The first option of a fetch or send whose engine is not there yet.
-    pub fn unbuilt(&self) -> Option<&'static str> {
+    /// Reads them for such a call: an option that would say nothing there is a fault.
+    pub fn parse_for(text: Option<&'a str>, call: Call) -> Result<CallOptions<'a>> {
+        let options = CallOptions::parse(text)?;
+        options.check_for(call).map(|()| options)
+    }
+
+    /// Is there an option that would say nothing in such a call?
+    pub fn check_for(&self, call: Call) -> Result<()> {
         let k = &self.keys;
+        let (sends, lists) = (call == Call::Send, call == Call::Pages);
+        let listing = "is for listings, and this is none: the endpoint has no `pagination`";
         let rows = [
-            (k.checkpoint.is_some(), "checkpoint"),
-            (k.concurrency.is_some_and(|n| n.get() > 1), "concurrency"),
-            (k.prefetch.is_some_and(|n| n > 0), "prefetch"),
-            (k.resume.is_some(), "resume"),
+            (k.checkpoint.is_some() && !lists, "checkpoint", listing),
+            (k.prefetch.is_some_and(|n| n > 0) && !lists, "prefetch", listing),
+            (
+                k.concurrency.is_some_and(|n| n.get() > 1) && !sends,
+                "concurrency",
+                "is for lists that are sent",
+            ),
+            (
+                (k.resume.is_some() || self.ledger.is_some()) && !sends,
+                "resume",
+                "is for lists that are sent, and downloads",
+            ),
         ];
-        rows.into_iter().find(|(there, _)| *there).map(|(_, key)| key)
+        match rows.into_iter().find(|(there, ..)| *there) {
+            Some((_, key, what)) => Err(Error::argument(format!("options: /{key}: {what}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -242,6 +263,7 @@ fn parse(text: &str) -> Result<CallOptions<'_>, Fault> {
             "params" => return Err(Fault::new("must be a mapping").under("params")),
             // null is a body too.
             "data" => options.data = Some(raw),
+            "resume" if raw.get().starts_with(['[', '{']) => options.ledger = Some(raw),
             // Notes have their place in a configuration, not here.
             "description" | "name" => return Err(Fault::new("unknown key").under(key)),
             k if k.starts_with("x-") => return Err(Fault::new("unknown key").under(k)),

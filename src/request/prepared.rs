@@ -9,6 +9,7 @@ use super::prototype::IDEMPOTENCY_KEY;
 use super::query::{remove_parameter, set_parameter};
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
+use crate::digest::sha256;
 use crate::redact::{HIDDEN, blank};
 
 /// A request that only needs to be sent. It borrows from its prototype and from the call.
@@ -145,8 +146,7 @@ impl<'a> Prepared<'a> {
     /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), by what it is, or
     /// by a key that would be the same.
     pub fn is_repeatable(&self) -> bool {
-        let by_method = matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
-        by_method || self.is_safe || self.key == Key::Given
+        self.is_idempotent() || self.key == Key::Given
     }
 
     /// Is it safe (RFC 9110 9.2.1)?
@@ -154,13 +154,33 @@ impl<'a> Prepared<'a> {
         self.is_safe || matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
     }
 
-    /// Makes an item of a list known by a key of its own: under the same one, the server would take it for a
-    /// repetition of the item before.
-    pub fn key_item(&mut self, index: usize) {
+    /// Is it one by its method, or by what it is, whatever its key?
+    pub fn is_idempotent(&self) -> bool {
+        self.is_safe || matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
+    }
+
+    /// Makes the request with these items of a list, in ascending order, known by a key of its own: under the same
+    /// one, the server would take it for a repetition of the request before. The same items have the same key in
+    /// every call.
+    pub fn key_items(&mut self, items: &[usize]) {
         let key = self.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
-        if let Some((_, value)) = key {
-            value.to_mut().push_str(&format!("-{index}"));
+        let (Some((_, value)), Some(first), Some(last)) = (key, items.first(), items.last()) else { return };
+        let key = value.to_mut();
+        key.push_str(&format!("-{first}"));
+        if first != last {
+            key.push_str(&format!("-{last}"));
         }
+        if last - first + 1 != items.len() {
+            // Which are left out, in a length that any server takes.
+            let which: Vec<String> = items.iter().map(usize::to_string).collect();
+            key.push_str(&format!("-{}", &sha256(which.join(" ").as_bytes())[..16]));
+        }
+    }
+
+    /// Its Idempotency-Key.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        let key = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        key.filter(|_| self.key != Key::None).map(|(_, value)| &**value)
     }
 
     /// The headers that another origin may see.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::body::Body;
+use super::bulk::Bulk;
 use super::content::{Bodies, Content, Media, Typed};
 use super::graphql::{self, Graphql};
 use super::options::CallOptions;
@@ -187,15 +188,23 @@ impl Prototype {
             Some(agent) => Some(agent.as_str().to_owned()),
             None => Some(concat!("apl/", env!("CARGO_PKG_VERSION")).to_owned()),
         };
-        let bodies = Bodies {
+        let mut bodies = Bodies {
             kind: keys.body,
             // One without members is none, as in the reference: a GET would carry a body that nobody meant.
             template: keys.body_template.as_ref().map(|t| t.get().to_owned()).filter(|t| t != "{}"),
             content_type: keys.content_type.clone(),
+            bulk: None,
             boundary: generate.boundary,
         };
         let wrong = |f: Fault| Error::config(f.under(endpoint.name.as_str()).under("endpoints").to_string());
         bodies.check().map_err(wrong)?;
+        if let Some(batch) = &keys.batch {
+            let bulk = match keys.query {
+                Some(_) => Err(Fault::new("does not go with `query`: GraphQL has no list of items")),
+                None => Bulk::new(batch, keys.body, bodies.template.as_deref()),
+            };
+            bodies.bulk = Some(bulk.map_err(|f| wrong(f.under("batch")))?);
+        }
         Ok(Prototype {
             method: endpoint.method.clone(),
             start: format!("{origin}{}", base_path.trim_end_matches('/')),

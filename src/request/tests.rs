@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::auth::Credentials;
-use crate::config::{Config, from_text};
+use crate::config::{Call, Config, from_text};
 use crate::error::{Error, Kind};
 
 fn env(name: &str) -> Option<String> {
@@ -254,10 +254,19 @@ fn option_faults_name_the_key() {
     assert!(bad_options(r#"{"name": 1}"#).starts_with("options: /name: unknown key"));
     assert_eq!(bad_options("[]"), "options: not a JSON object");
     assert!(bad_options("{").starts_with("options: not valid JSON"));
-    assert!(CallOptions::parse(None).unwrap().unbuilt().is_none());
-    assert!(options("{}").unbuilt().is_none() && options(" { } ").unbuilt().is_none());
-    assert_eq!(options(r#"{"concurrency": 1, "form": {"a": 1}}"#).unbuilt(), None);
-    assert_eq!(options(r#"{"concurrency": 2}"#).unbuilt(), Some("concurrency"));
+    let fits = |text: &str, call| CallOptions::parse_for(Some(text), call).is_ok();
+    for call in [Call::Fetch, Call::Pages, Call::Send, Call::SendBytes] {
+        assert!(CallOptions::parse_for(None, call).is_ok());
+        assert!(fits(" { } ", call) && fits(r#"{"concurrency": 1, "prefetch": 0, "form": {"a": 1}}"#, call));
+        // Of a list that is sent.
+        for text in [r#"{"concurrency": 2}"#, r#"{"resume": []}"#, r#"{"resume": {"items": []}}"#] {
+            assert_eq!(fits(text, call), call == Call::Send, "{text}");
+        }
+        // Of a listing.
+        for text in [r#"{"checkpoint": "x"}"#, r#"{"prefetch": 2}"#] {
+            assert_eq!(fits(text, call), call == Call::Pages, "{text}");
+        }
+    }
     // Every key of the blocks for streams is known.
     options(
         r#"{"wait": 0, "sentinel": "[DONE]", "chunk_size": 10, "resume": true, "reconnect_clamp": [0, 1], "segments": 2}"#,

@@ -50,7 +50,7 @@ impl Settings {
         let block = endpoint.keys.sse.as_ref().unwrap_or(&none);
         let wrong = |key: &str, what: &str| Error::argument(format!("options: /{key}: {what}"));
         let foreign = [
-            (keys.resume.is_some(), "resume"),
+            (keys.resume.is_some() || call.ledger.is_some(), "resume"),
             (keys.resume_from.is_some(), "resume_from"),
             (keys.segments.is_some(), "segments"),
             (keys.digest.is_some(), "digest"),

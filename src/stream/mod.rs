@@ -64,7 +64,7 @@ impl Settings {
             (keys.digest.is_some(), "digest"),
             (keys.overwrite.is_some(), "overwrite"),
             (keys.use_server_name.is_some(), "use_server_name"),
-            (keys.resume.is_some(), "resume"),
+            (keys.resume.is_some() || call.ledger.is_some(), "resume"),
         ];
         if let Some((_, key)) = foreign.into_iter().find(|(there, _)| *there) {
             return Err(Error::argument(format!("options: /{key}: is for downloads")));

@@ -66,7 +66,7 @@ impl Listing {
         let (items, behind) = (self.from(start), start + self.size);
         let more = behind < self.records;
         let address = |at: usize| {
-            if at % 2 == 0 { format!("http://{host}/{style}?at={at}") } else { format!("?at={at}") }
+            if at.is_multiple_of(2) { format!("http://{host}/{style}?at={at}") } else { format!("?at={at}") }
         };
         let mut fields = "Content-Type: application/json\r\n".to_owned();
         let body = match style {
