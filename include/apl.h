@@ -109,7 +109,7 @@ enum apl_status
    */
   APL_STATUS_REDIRECT = 207,
   /**
-   * The answer's status is a failure.
+   * The answer is a failure: by its status, or by errors in it (GraphQL).
    */
   APL_STATUS_HTTP_STATUS = 300,
   /**
@@ -584,7 +584,7 @@ apl_status apl_check_health(const struct apl_connector *connector,
  * so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
  *
  * @param endpoint  its name in the configuration
- * @param params_json  query and path parameters, a JSON object; NULL: none
+ * @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
@@ -779,14 +779,15 @@ APL_API
 const struct apl_response *apl_error_response(const struct apl_error *error);
 
 /**
- * What came before the failure: pages, a ledger, a summary; a checkpoint is in its meta.
+ * What came before the failure: pages, a ledger, a summary, the data beside GraphQL errors; a checkpoint is in its meta.
  *
  * Thread-safe.
  *
  * @return borrowed from the error, not to be freed; NULL if nothing came, or error is NULL
  * @since 0.1.0
  */
-APL_API const struct apl_response *apl_error_partial(const struct apl_error *error);
+APL_API
+const struct apl_response *apl_error_partial(const struct apl_error *error);
 
 /**
  * The error as a JSON object: message, error_category, status_code, request_url, attempts and the rest.
@@ -1011,7 +1012,8 @@ const char *apl_response_header(const struct apl_response *response,
 
 /**
  * How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest; of a listing
- * that was merged, its pages and a checkpoint where it can go on.
+ * that was merged, its pages and a checkpoint where it can go on. `revalidated` is true where the server has confirmed
+ * an answer of the endpoint's cache: the body is that one's.
  *
  * It is made when first asked for. Thread-safe.
  *

@@ -88,7 +88,7 @@ enum class Status : int32_t {
    */
   Redirect = 207,
   /**
-   * The answer's status is a failure.
+   * The answer is a failure: by its status, or by errors in it (GraphQL).
    */
   HttpStatus = 300,
   /**

@@ -1,12 +1,16 @@
 //! What an endpoint's `decode`, `response_path` and schema make of an answer.
 
+mod graphql;
+
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::config::Endpoint;
-use crate::config::endpoint::{Decode, OnMissing, SchemaPolicy};
+use crate::config::endpoint::{Decode, GraphqlErrors, OnMissing, SchemaPolicy};
 use crate::decode::{self, Found, Misfit, Path, Schema};
 use crate::error::{Error, Kind, Result};
 use crate::response::Response;
+use graphql::Judged;
 
 /// What an answer without a body is, and a path that leads nowhere may be.
 const NULL: &str = "null";
@@ -22,6 +26,8 @@ pub struct Reading {
     on_missing: OnMissing,
     schema: Option<Schema>,
     policy: SchemaPolicy,
+    /// What errors in an answer are, where it is one of GraphQL.
+    graphql: Option<GraphqlErrors>,
 }
 
 /// An answer that cannot be read: the error, which does not know yet where it happened, and the answer.
@@ -37,11 +43,13 @@ impl Reading {
             on_missing: keys.on_missing,
             schema: endpoint.response_schema.clone().filter(|_| keys.schema_policy != SchemaPolicy::Off),
             policy: keys.schema_policy,
+            graphql: endpoint.graphql.as_ref().map(|_| keys.graphql_errors),
         }
     }
 
     /// The data of an answer.
     pub fn data(&self, response: Response) -> Result<Response, Unreadable> {
+        let response = self.without_errors(response, |part| self.json(part).ok())?;
         match self.decode {
             Decode::Bytes => Ok(response),
             Decode::Text => text(response),
@@ -51,6 +59,7 @@ impl Reading {
 
     /// The whole answer as a JSON value, for the reference's result of a send: whatever the path says.
     pub fn whole(&self, response: Response) -> Result<(String, Response), Unreadable> {
+        let response = self.without_errors(response, Some)?;
         let response = match self.decode {
             Decode::Json => response,
             Decode::Ndjson => ndjson(response)?,
@@ -72,6 +81,36 @@ impl Reading {
             _ if response.body().is_empty() => Ok((NULL.into(), response)),
             Ok((_, json)) => Ok((json.to_owned(), response)),
             Err(syntax) => not_json(&syntax, response),
+        }
+    }
+
+    /// An answer without GraphQL errors, or with those that are warnings. `partial`: what there is beside them.
+    pub(crate) fn without_errors(
+        &self,
+        mut response: Response,
+        partial: impl FnOnce(Response) -> Option<Response>,
+    ) -> Result<Response, Unreadable> {
+        let Some(policy) = self.graphql.filter(|_| !response.body().is_empty()) else { return Ok(response) };
+        let judged = match decode::check(response.body()) {
+            Ok((_, json)) => graphql::judge(json, &response.meta.redactor),
+            Err(syntax) => return not_json(&syntax, response),
+        };
+        match (judged, policy) {
+            (Judged::Whole, _) => Ok(response),
+            (Judged::Nothing(error), _) => Err(Box::new((error, response))),
+            (Judged::Partial(_, texts), GraphqlErrors::Warn) => {
+                response.meta.warnings.extend(texts);
+                Ok(response)
+            }
+            (Judged::Partial(mut error, _), GraphqlErrors::Fail) => {
+                let body = response.body().to_vec();
+                let part = Response::new(response.head.clone(), response.meta.clone(), body);
+                error.partial = partial(part).map(Arc::new);
+                if error.partial.is_some() {
+                    error.message += "; the data beside it is in the error's partial";
+                }
+                Err(Box::new((error, response)))
+            }
         }
     }
 
@@ -238,8 +277,14 @@ mod tests {
     /// What an endpoint with this schema makes of a body.
     fn read(schema: &Value, policy: SchemaPolicy, body: &str) -> Result<Response, Unreadable> {
         let schema = Some(Schema::new(&schema.to_string()).unwrap());
-        let reading =
-            Reading { decode: Decode::Json, path: None, on_missing: OnMissing::Error, schema, policy };
+        let reading = Reading {
+            decode: Decode::Json,
+            path: None,
+            on_missing: OnMissing::Error,
+            schema,
+            policy,
+            graphql: None,
+        };
         reading.data(Response::new(Head::default(), Meta::default(), body.into()))
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::answer::Reading;
 use crate::auth::{self, Credentials};
+use crate::cache::{Cache, Unseen};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
@@ -61,6 +62,7 @@ impl Ready {
             target: Arc::new(Target::of(origin)?),
             rules: endpoint.rules.clone(),
             limits: own.into_iter().chain(limit.cloned()).collect(),
+            cache: endpoint.keys.cache.as_ref().map(|keys| Arc::new(Cache::new(keys))),
         };
         let prototype = Prototype::new(config, endpoint, credentials, GENERATE)?;
         Ok(Ready { prototype, policy, reading: Reading::new(endpoint) })
@@ -268,6 +270,7 @@ impl Connector {
     fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
         let on_request = self.hooks.fix().on_request.as_ref();
         let mut opened = self.exchange.open(&ready.policy, prepared, cancel, on_request)?;
+        self.changed(prepared);
         let redactor = self.exchange.redactor();
         opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         Ok(opened)
@@ -333,7 +336,13 @@ impl Connector {
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
         let on_request = self.hooks.fix().on_request.as_ref();
-        let mut response = self.exchange.perform(policy, prepared, cancel, on_request)?;
+        let ask = |prepared: &Prepared<'_>| self.exchange.perform(policy, prepared, cancel, on_request);
+        let unseen = Unseen { signed: on_request.is_some(), cookies: self.config.keys.cookies };
+        let mut response = match &policy.cache {
+            Some(cache) => cache.through(prepared, unseen, ask)?,
+            None => ask(prepared)?,
+        };
+        self.changed(prepared);
         if !self.config.warnings.is_empty() {
             let redactor = self.exchange.redactor();
             response
@@ -342,6 +351,16 @@ impl Connector {
                 .extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         }
         Ok(response)
+    }
+
+    /// What a request may have changed is not kept any longer, whichever endpoint it was kept for.
+    fn changed(&self, prepared: &Prepared<'_>) {
+        if !prepared.changes_nothing() {
+            self.ready
+                .iter()
+                .filter_map(|ready| ready.policy.cache.as_ref())
+                .for_each(|c| c.forget(&prepared.url));
+        }
     }
 
     /// A misfit names keys of the data, and somebody may have put a secret there.

@@ -44,7 +44,7 @@ pub enum Kind {
     TooLarge = 206,
     /// A redirect that may not be followed.
     Redirect = 207,
-    /// The answer's status is a failure.
+    /// The answer is a failure: by its status, or by `errors` in it (GraphQL).
     HttpStatus = 300,
     /// 429, or a limiter's wait that is longer than allowed.
     RateLimited = 301,
@@ -144,6 +144,8 @@ pub struct Detail {
     pub undone: bool,
     /// Where somebody knows better than the kind of the error whether it passes by itself.
     pub transient: Option<bool>,
+    /// Where somebody knows better than the kind and the status what sort of failure it is.
+    pub category: Option<Category>,
     /// True where a part of the call was done, so that the whole of it must not be repeated.
     pub partly_done: bool,
     /// Every attempt so far.
@@ -176,6 +178,7 @@ impl Error {
             repeatable: false,
             undone: false,
             transient: None,
+            category: None,
             page: None,
             item: None,
             partly_done: false,
@@ -215,6 +218,9 @@ impl Error {
     /// The reference's category.
     pub fn category(&self) -> Category {
         use Kind::*;
+        if let Some(category) = self.0.category {
+            return category;
+        }
         match self.0.kind {
             Busy => Category::Client,
             NullArgument | InvalidArgument | InvalidConfig | UnknownEndpoint | Unsupported | Schema => {

@@ -17,12 +17,14 @@
 //! * [`exchange`]: the one pipeline that every request takes, and what each failure means.
 //! * [`auth`]: credentials on a request.
 //! * [`transport`]: sockets, TLS, the pool, the body reader; the only room that knows ureq.
+//! * [`cache`]: answers that are kept, and asked for again under a condition. No I/O.
 //! * [`answer`]: what an endpoint's keys make of an answer. No I/O.
 //! * [`decode`]: bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 //! * [`response`], [`error`], [`redact`], [`log`], [`digest`]: the ground floor.
 
 pub mod answer;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod connector;
 pub mod decode;

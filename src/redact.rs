@@ -78,6 +78,19 @@ impl Redactor {
         }
         out
     }
+
+    /// What a server says, for a message: in one line, and not long. Redacted before it is shortened: a piece of a secret
+    /// would not be found any more.
+    pub fn excerpt(&self, text: &str) -> String {
+        const MOST: usize = 200;
+        let text = self.redact(text);
+        let short = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c });
+        let mut short: String = short.collect();
+        if text.chars().nth(MOST).is_some() {
+            short.push('…');
+        }
+        short
+    }
 }
 
 /// A URL that is shown without its secrets. They are taken out when it is first asked for: of most answers, it

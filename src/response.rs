@@ -39,6 +39,23 @@ impl Head {
         Head { status, minor_version, bytes, fields }
     }
 
+    /// A head with these fields.
+    pub fn of<'f>(
+        status: u16,
+        minor_version: u8,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+    ) -> Head {
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        for (name, value) in fields {
+            let at = bytes.len() as u32;
+            bytes.extend_from_slice(name);
+            let middle = bytes.len() as u32;
+            bytes.extend_from_slice(value);
+            places.push((at..middle, middle..bytes.len() as u32));
+        }
+        Head::new(status, minor_version, bytes.into(), places.into_iter())
+    }
+
     /// All fields in the order of the wire, names as they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let at = |r: &Range<u32>| &self.bytes[r.start as usize..r.end as usize];
@@ -59,15 +76,7 @@ impl Head {
 /// A head with these fields, for tests.
 #[cfg(test)]
 pub(crate) fn head(status: u16, fields: &[(&str, &str)]) -> Head {
-    let (mut bytes, mut places) = (Vec::new(), Vec::new());
-    for (name, value) in fields {
-        let at = bytes.len() as u32;
-        bytes.extend_from_slice(name.as_bytes());
-        let middle = bytes.len() as u32;
-        bytes.extend_from_slice(value.as_bytes());
-        places.push((at..middle, middle..bytes.len() as u32));
-    }
-    Head::new(status, 1, bytes.into(), places.into_iter())
+    Head::of(status, 1, fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
 }
 
 /// The field list of `meta.headers`: `[[name, value], …]`, bytes that are not UTF-8 replaced.
@@ -168,6 +177,8 @@ pub struct Meta {
     pub remote_addr: Option<std::net::SocketAddr>,
     /// Did the connection come from the pool?
     pub reused: bool,
+    /// Did the server confirm an answer that was kept? Then the body, and most of the head, are that answer's.
+    pub revalidated: bool,
     /// When the head came.
     pub received: Option<SystemTime>,
     /// The pages of a listing that were merged.
@@ -270,6 +281,8 @@ impl Response {
             pages: &'a [PageNote],
             #[serde(skip_serializing_if = "Option::is_none")]
             items: Option<u64>,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            revalidated: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             reconnects: Option<u64>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -293,6 +306,7 @@ impl Response {
             rate_limit: self.meta.received.and_then(|at| Quota::of(&self.head, at)),
             pages: &self.meta.pages,
             items: self.meta.items,
+            revalidated: self.meta.revalidated,
             reconnects: self.meta.reconnects,
             dropped: self.meta.dropped,
             checkpoint: self.meta.checkpoint.as_deref(),

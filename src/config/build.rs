@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use super::check;
 use super::endpoint::{Decode, EndpointKeys};
 use super::fault::Fault;
+use super::graphql::{self, Operation};
 use super::keys::ConnectorKeys;
 use super::node::{Node, Value};
 use super::origin::{Allowed, Origin};
-use super::pagination::Paging;
+use super::pagination::{Items, Paging};
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
-use super::unbuilt::{Call, Needs, unbuilt};
+use super::unbuilt::{Call, unbuilt};
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
 use crate::decode::{Path, Schema};
@@ -66,9 +67,11 @@ pub struct Endpoint {
     pub request_schema: Option<Schema>,
     /// What its answers mean.
     pub rules: Rules,
+    /// The operation, where it is one of GraphQL.
+    pub graphql: Option<Operation>,
     /// How its listings go on; None: it has none.
     pub paging: Option<Paging>,
-    unbuilt: Vec<(&'static str, Needs)>,
+    unbuilt: Option<&'static str>,
 }
 
 /// Where an endpoint is.
@@ -108,9 +111,9 @@ impl Config {
 
 impl Endpoint {
     /// Is everything there that such a call on this endpoint needs? Else UNSUPPORTED, by name.
-    pub fn supports(&self, call: Call) -> Result<()> {
-        match self.unbuilt.iter().find(|(_, needs)| needs.by(call)) {
-            Some((key, _)) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
+    pub fn supports(&self, _call: Call) -> Result<()> {
+        match self.unbuilt {
+            Some(key) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
             None => Ok(()),
         }
     }
@@ -259,15 +262,22 @@ fn build_endpoint(
     secrets: &mut Vec<Secret>,
 ) -> Result<Endpoint, EndpointFault> {
     let at = |path: &[&str]| path.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
-    let graphql = keys.query.is_some();
+    let is_graphql = keys.query.is_some();
     let path = match &keys.path {
         Some(path) => path.clone(),
         // The whole API of GraphQL is often the base URL itself.
-        None if graphql => Text::default(),
+        None if is_graphql => Text::default(),
         None => return Err((at(&[]), "the key \"path\" is missing".into())),
     };
-    let method = keys.method.as_deref().unwrap_or(if graphql { "POST" } else { "GET" });
+    let method = keys.method.as_deref().unwrap_or(if is_graphql { "POST" } else { "GET" });
     let method = check::method(method).map_err(|m| (at(&["method"]), m))?;
+    let paging = keys.pagination.as_ref().map(|p| Paging::new(p, keys.decode)).transpose();
+    let paging = paging.map_err(|(key, m)| (at(&["pagination", key]), m))?;
+    let is_relay = paging.as_ref().is_some_and(|p| matches!(p.items, Items::Connection(_)));
+    let graphql = graphql::build(&keys, &method, is_relay)?;
+    if keys.cache.is_some() && method != "GET" {
+        return Err((at(&["cache"]), format!("keeps answers to GET alone, and this is a {method}")));
+    }
     let target = target(&path, allowed, secrets).map_err(|m| (at(&["path"]), m))?;
     endpoint_headers(&keys.headers, &["headers"], secrets)?;
     if let Some(streaming) = &keys.streaming {
@@ -277,8 +287,15 @@ fn build_endpoint(
         check::header_value(media).map_err(|m| (at(&["content_type"]), m))?;
     }
     for (param, value) in keys.params.iter() {
-        flat(value).map_err(|m| (at(&["params", param]), m))?;
+        // A variable of GraphQL may be anything.
+        if graphql.is_none() {
+            flat(value).map_err(|m| (at(&["params", param]), m))?;
+        }
         secrets.extend(value.env().map(Secret::new));
+    }
+    if is_graphql && method == "GET" {
+        // They go into the query.
+        secrets.extend(keys.variables.iter().flat_map(RawJson::env).map(Secret::new));
     }
     // An empty one is the whole answer, for the reference as for RFC 6901.
     let response_path = keys.response_path.as_deref().filter(|p| !p.is_empty());
@@ -293,8 +310,6 @@ fn build_endpoint(
         place.insert(0, "responses".into());
         (place, message)
     })?;
-    let paging = keys.pagination.as_ref().map(|p| Paging::new(p, keys.decode)).transpose();
-    let paging = paging.map_err(|(key, m)| (at(&["pagination", key]), m))?;
     let sse = keys.sse.as_ref();
     if let Some(path) = sse.and_then(|s| s.error_path.as_deref()) {
         Path::parse(path).map_err(|m| (at(&["sse", "error_path"]), m))?;
@@ -315,7 +330,7 @@ fn build_endpoint(
         limits: keys.limits.as_ref(),
         accept_encoding: keys.accept_encoding,
     });
-    let unbuilt = unbuilt(connector, &keys);
+    let unbuilt = unbuilt(connector);
     Ok(Endpoint {
         name: name.to_owned(),
         keys,
@@ -326,6 +341,7 @@ fn build_endpoint(
         response_schema,
         request_schema,
         rules,
+        graphql,
         paging,
         unbuilt,
     })

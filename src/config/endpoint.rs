@@ -18,7 +18,7 @@ pub struct EndpointKeys {
     pub path: Option<Text>,
     /// The method. Default GET; POST with `query`.
     pub method: Option<String>,
-    /// Query and path parameters.
+    /// Query and path parameters; beside `query`, variables and path parameters.
     pub params: Named<RawJson>,
     /// Headers.
     pub headers: Named<Text>,
@@ -65,19 +65,19 @@ pub struct EndpointKeys {
     pub rate_limit: Option<RateLimit>,
     /// What answers mean; the first match wins.
     pub responses: Vec<ResponseRule>,
-    /// Conditional requests.
+    /// Answers to GET that are kept in memory, and asked for again by their ETag and Last-Modified. Default none.
     pub cache: Option<Cache>,
     /// Server-sent events.
     pub sse: Option<Sse>,
     /// Streams and downloads.
     pub streaming: Option<Streaming>,
-    /// A GraphQL query.
+    /// A GraphQL document: the endpoint's requests are its query or mutation. A query is repeated as a GET is.
     pub query: Option<String>,
-    /// The GraphQL query's variables.
+    /// The operation's variables. What `params` and the call say is merged over them: params, then data.
     pub variables: Option<RawJson>,
-    /// The GraphQL operation's name.
+    /// Which operation of the document is asked for. Default the only one.
     pub operation_name: Option<String>,
-    /// What GraphQL errors are. Default fail.
+    /// What `errors` beside `data` are; without data, they are an error. Default fail.
     pub graphql_errors: GraphqlErrors,
 }
 
@@ -134,11 +134,11 @@ choices! {
         /// An error.
         Fail,
     }
-    /// What errors in a GraphQL answer are.
+    /// What errors beside the data of a GraphQL answer are.
     GraphqlErrors {
-        /// An error.
+        /// An error, which has the data as its partial.
         #[default] Fail,
-        /// A warning.
+        /// Warnings in the meta.
         Warn,
     }
     /// How a bulk of items is written.
@@ -288,15 +288,28 @@ pub struct ResponseRule {
     pub then: Then,
 }
 
-/// A cache of conditional requests.
+/// Answers that are kept for conditional requests. Each call still asks the server: how long an answer is fresh
+/// (`max-age`) does not matter.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// Answers kept at most. Default 100.
     pub max_entries: Option<NonZeroUsize>,
-    /// Bytes kept at most. Default 16MiB.
+    /// Bytes kept at most, heads and bodies. Default 16MiB.
     pub max_bytes: Option<Size>,
+}
+
+impl Cache {
+    /// Answers kept at most.
+    pub fn max_entries(&self) -> usize {
+        self.max_entries.map_or(100, NonZeroUsize::get)
+    }
+
+    /// Bytes kept at most.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes.map_or(16 << 20, |size| size.0)
+    }
 }
 
 /// Server-sent events.

@@ -1,7 +1,6 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
 use super::auth::Auth;
-use super::endpoint::EndpointKeys;
 use super::keys::ConnectorKeys;
 
 /// A kind of call.
@@ -19,30 +18,9 @@ pub enum Call {
     Stream,
 }
 
-/// Which calls need a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
-    /// Every call.
-    All,
-    /// A call that gives a JSON body.
-    Json,
-    /// fetch alone.
-    Fetch,
-}
-
-impl Needs {
-    pub(super) fn by(self, call: Call) -> bool {
-        match self {
-            Needs::All => true,
-            Needs::Json => matches!(call, Call::Fetch | Call::Pages | Call::Send),
-            Needs::Fetch => matches!(call, Call::Fetch | Call::Pages),
-        }
-    }
-}
-
-/// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
-pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec<(&'static str, Needs)> {
-    let auth = match &connector.auth {
+/// The key that is not built, where there is one: what is left is about every call.
+pub(super) fn unbuilt(connector: &ConnectorKeys) -> Option<&'static str> {
+    match &connector.auth {
         Auth::Digest(_) => Some("auth: digest"),
         Auth::Oauth2(_) => Some("auth: oauth2"),
         Auth::Oauth2Refresh(_) => Some("auth: oauth2_refresh"),
@@ -50,12 +28,5 @@ pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
         Auth::Sigv4(_) => Some("auth: sigv4"),
         _ => None,
-    };
-    let e = endpoint;
-    let rows = [
-        (auth.is_some(), auth.unwrap_or_default(), Needs::All),
-        (e.cache.is_some(), "cache", Needs::Fetch),
-        (e.query.is_some(), "query", Needs::Json),
-    ];
-    rows.into_iter().filter(|(there, _, _)| *there).map(|(_, key, needs)| (key, needs)).collect()
+    }
 }

@@ -288,11 +288,11 @@ fn held(refused: Refused, patience: &Patience<'_>) -> Error {
     }
 }
 
-/// Does repeating the request do no harm? By its method (RFC 9110 9.2.2), or by an Idempotency-Key.
+/// Does repeating the request do no harm? By its method (RFC 9110 9.2.2), by what it is, or by an Idempotency-Key.
 pub(super) fn repeatable(signed: &Signed<'_>) -> bool {
     let by_method = matches!(
         *signed.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
     );
-    by_method || signed.prepared.key != Key::None
+    by_method || signed.prepared.is_safe || signed.prepared.key != Key::None
 }

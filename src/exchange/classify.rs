@@ -45,8 +45,6 @@ pub(super) fn kind(fail: &Fail) -> Kind {
 
 /// A status that is a failure, as an error.
 ///
-/// What the server says is redacted before it is shortened: a piece of a secret would not be found any more.
-///
 /// `ruled`: what a rule of the configuration makes of it; `redirect`: why it was not followed, and whether its address
 /// must not be shown.
 pub(super) fn refused(
@@ -56,7 +54,6 @@ pub(super) fn refused(
     redirect: Option<(&str, bool)>,
     redactor: &Redactor,
 ) -> Error {
-    let shorten = |text: &str| shorten(&redactor.redact(text));
     let status = head.status;
     let kind = match (ruled, status) {
         (Some(Then::RateLimited), _) | (_, 429) => Kind::RateLimited,
@@ -74,9 +71,9 @@ pub(super) fn refused(
         message += &format!(", a redirect which was not followed: {why}");
     } else if let Some((why, false)) = redirect {
         let to = head.get("location").map(String::from_utf8_lossy).unwrap_or(Cow::Borrowed("nowhere"));
-        message += &format!(", a redirect to {}, which was not followed: {why}", shorten(&to));
+        message += &format!(", a redirect to {}, which was not followed: {why}", redactor.excerpt(&to));
     } else if let Some(title) = problem(body) {
-        message += &format!(": {}", shorten(&title));
+        message += &format!(": {}", redactor.excerpt(&title));
     }
     let mut error = Error::new(kind, message);
     error.sent = Sent::Yes;
@@ -88,10 +85,10 @@ pub(super) fn refused(
 
 /// What a refusal says in words, redacted.
 pub(crate) fn words(body: &[u8], redactor: &Redactor) -> Option<String> {
-    problem(body).map(|what| shorten(&redactor.redact(&what)))
+    problem(body).map(|what| redactor.excerpt(&what))
 }
 
-/// What the body says in words: RFC 9457's title and detail, or what most APIs call them.
+/// What the body says in words: RFC 9457's title and detail, the first of GraphQL's errors, or what most APIs call them.
 fn problem(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem<'a> {
@@ -101,6 +98,8 @@ fn problem(body: &[u8]) -> Option<String> {
         // Not a value: those are built by recursion, as deep as the server likes.
         #[serde(borrow)]
         error: Option<&'a RawValue>,
+        #[serde(borrow)]
+        errors: Option<&'a RawValue>,
     }
     #[derive(Deserialize)]
     struct Inner {
@@ -112,19 +111,14 @@ fn problem(body: &[u8]) -> Option<String> {
         let inner = || serde_json::from_str::<Inner>(error).ok().map(|inner| inner.message);
         serde_json::from_str::<String>(error).ok().or_else(inner)
     };
+    let first = || {
+        let errors: Vec<&RawValue> = serde_json::from_str(problem.errors?.get()).ok()?;
+        serde_json::from_str::<Inner>(errors.first()?.get()).ok().map(|inner| inner.message)
+    };
     match (problem.title, problem.detail) {
         (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
-        (title, detail) => title.or(detail).or(problem.message).or_else(error),
+        (title, detail) => title.or(detail).or(problem.message).or_else(error).or_else(first),
     }
-}
-
-fn shorten(text: &str) -> String {
-    const MOST: usize = 200;
-    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MOST).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 /// The server's wish to be left alone: `retry-after-ms`, or Retry-After as seconds or a date (RFC 9110 10.2.3).
@@ -176,6 +170,8 @@ mod tests {
             |body: &str| refused(&head, body.as_bytes(), None, None, &Redactor::default()).message.clone();
         assert!(said(r#"{"title": "Too many", "detail": "slow down"}"#).ends_with(": Too many: slow down"));
         assert!(said(r#"{"error": {"message": "no\nquota"}}"#).ends_with(": no quota"));
+        assert!(said(r#"{"errors": [{"message": "no field"}, {"message": "x"}]}"#).ends_with(": no field"));
+        assert_eq!(said(r#"{"errors": ["x"]}"#), "the server answered 429");
         assert_eq!(said("<html>"), "the server answered 429");
     }
 }

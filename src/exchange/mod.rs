@@ -21,6 +21,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cache::Cache;
 use crate::config::{Allowed, Rules};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
@@ -56,6 +57,8 @@ pub struct Policy {
     pub rules: Rules,
     /// Its own limit, and that of the connector.
     pub(crate) limits: Vec<Arc<Limiter>>,
+    /// Its answers that are kept. Whoever carries requests out looks into it; the pipeline does not.
+    pub cache: Option<Arc<Cache>>,
 }
 
 /// The pipeline of one connector.

@@ -250,7 +250,7 @@ pub unsafe extern "C" fn apl_check_health(
 /// so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
-/// @param params_json  query and path parameters, a JSON object; NULL: none
+/// @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure

@@ -134,7 +134,7 @@ pub unsafe extern "C" fn apl_error_response(error: *const apl_error) -> *const a
     unsafe { error.as_ref() }.and_then(|e| e.response.as_ref()).map_or(ptr::null(), ptr::from_ref)
 }
 
-/// What came before the failure: pages, a ledger, a summary; a checkpoint is in its meta.
+/// What came before the failure: pages, a ledger, a summary, the data beside GraphQL errors; a checkpoint is in its meta.
 ///
 /// Thread-safe.
 ///

@@ -103,7 +103,8 @@ pub unsafe extern "C" fn apl_response_header(
 }
 
 /// How the answer came, as a JSON object: url, status, headers, attempts, timings, warnings and the rest; of a listing
-/// that was merged, its pages and a checkpoint where it can go on.
+/// that was merged, its pages and a checkpoint where it can go on. `revalidated` is true where the server has confirmed
+/// an answer of the endpoint's cache: the body is that one's.
 ///
 /// It is made when first asked for. Thread-safe.
 ///

@@ -49,7 +49,7 @@ pub enum apl_status {
     TooLarge = 206,
     /// A redirect that may not be followed.
     Redirect = 207,
-    /// The answer's status is a failure.
+    /// The answer is a failure: by its status, or by errors in it (GraphQL).
     HttpStatus = 300,
     /// 429, or a limiter's wait that is longer than allowed.
     RateLimited = 301,

@@ -69,6 +69,7 @@ pub enum Next {
 
 /// Reads an answer as a page.
 pub fn read(reading: &Reading, paging: &Paging, response: Response) -> Result<Page, Unreadable> {
+    let response = reading.without_errors(response, |_| None)?;
     let is_empty = response.body().is_empty();
     let (response, whole) = reading.document(response)?;
     let json = text_of(&response, &whole);

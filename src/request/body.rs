@@ -63,9 +63,8 @@ fn merge_objects(template: &str, data: &str, depth: usize, out: &mut String) -> 
     let Entries(over) = serde_json::from_str(data)?;
     let mut taken = vec![false; over.len()];
     out.push('{');
-    let mut comma = "";
     for (key, below) in &under {
-        write_key(std::mem::replace(&mut comma, ","), key, out)?;
+        write_key(key, out)?;
         // The last duplicate is the one that counts, as in every lookup.
         let mut found = None;
         for (i, (name, value)) in over.iter().enumerate() {
@@ -84,15 +83,22 @@ fn merge_objects(template: &str, data: &str, depth: usize, out: &mut String) -> 
     }
     for (i, (key, value)) in over.iter().enumerate() {
         if !taken[i] {
-            write_key(std::mem::replace(&mut comma, ","), key, out)?;
-            out.push_str(value.get());
+            write_member(key, value.get(), out)?;
         }
     }
     out.push('}');
     Ok(())
 }
 
-fn write_key(comma: &str, key: &str, out: &mut String) -> serde_json::Result<()> {
+/// Writes one more member of an object that is open.
+pub(super) fn write_member(key: &str, value: &str, out: &mut String) -> serde_json::Result<()> {
+    write_key(key, out)?;
+    out.push_str(value);
+    Ok(())
+}
+
+fn write_key(key: &str, out: &mut String) -> serde_json::Result<()> {
+    let comma = if out.ends_with('{') { "" } else { "," };
     // Writing to a string cannot fail.
     let _ = write!(out, "{comma}{}:", serde_json::to_string(key)?);
     Ok(())

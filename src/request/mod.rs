@@ -7,6 +7,7 @@ mod body;
 mod bulk;
 mod content;
 mod form;
+mod graphql;
 mod options;
 mod params;
 mod path;

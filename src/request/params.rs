@@ -87,11 +87,16 @@ pub(super) struct Params<'a>(pub(super) Vec<(Cow<'a, str>, Param<'a>)>);
 impl<'a> Params<'a> {
     /// Adds the members of a JSON object; a name that is there already keeps its value.
     pub(super) fn add(&mut self, text: &'a str) -> Result<()> {
+        self.add_some(text, |_| true)
+    }
+
+    /// The same, but for the names that are not wanted.
+    pub(super) fn add_some(&mut self, text: &'a str, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
         let wrong = |f: crate::config::Fault| Error::argument(format!("params: {f}"));
         let Entries(entries) = object(text).map_err(wrong)?;
         let before = self.0.len();
         for (name, raw) in entries {
-            if self.0[..before].iter().any(|(n, _)| *n == name) {
+            if !is_wanted(&name) || self.0[..before].iter().any(|(n, _)| *n == name) {
                 continue;
             }
             let param = Param::read(raw).map_err(|m| Error::argument(format!("params: {name:?}: {m}")))?;

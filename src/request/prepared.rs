@@ -38,6 +38,10 @@ pub struct Prepared<'a> {
     pub auth_query: Option<(&'a str, &'a str)>,
     /// Its Idempotency-Key.
     pub key: Key,
+    /// Does it change nothing, although its method does not say so? A GraphQL query.
+    pub is_safe: bool,
+    /// Was it given a condition by the library, so that 304 is an answer to it?
+    pub is_conditional: bool,
     /// Further statuses that are no error.
     pub ok_status: &'a Statuses,
     /// The places of secrets in `url`.
@@ -139,15 +143,20 @@ impl<'a> Prepared<'a> {
         self.own_headers = own - gone;
     }
 
-    /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), or by a key that would be
-    /// the same.
+    /// May the caller make the same call again without harm? By its method (RFC 9110 9.2.2), by what it is, or
+    /// by a key that would be the same.
     pub fn is_repeatable(&self) -> bool {
         self.is_idempotent() || self.key == Key::Given
     }
 
-    /// Is it one by its method, whatever its key?
+    /// Is it safe (RFC 9110 9.2.1)?
+    pub fn changes_nothing(&self) -> bool {
+        self.is_safe || matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+    }
+
+    /// Is it one by its method, or by what it is, whatever its key?
     pub fn is_idempotent(&self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
+        self.is_safe || matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
     }
 
     /// Makes the request with these items of a list, in ascending order, known by a key of its own: under the same
@@ -179,9 +188,10 @@ impl<'a> Prepared<'a> {
         &self.headers[..self.own_headers]
     }
 
-    /// Is it a status that the caller takes for success?
+    /// Is it a status that is no failure?
     pub fn is_ok(&self, status: u16) -> bool {
-        (200..300).contains(&status) || self.ok_status.contains(status)
+        let is_confirmed = self.is_conditional && status == 304;
+        (200..300).contains(&status) || is_confirmed || self.ok_status.contains(status)
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::body::Body;
 use super::bulk::Bulk;
-use super::content::{Bodies, Media, Typed};
+use super::content::{Bodies, Content, Media, Typed};
+use super::graphql::{self, Graphql};
 use super::options::CallOptions;
 use super::params::{Param, Params};
 use super::path::Template;
@@ -52,6 +53,7 @@ pub struct Prototype {
     user_agent: Option<String>,
     accept: &'static str,
     bodies: Bodies,
+    graphql: Option<Graphql>,
     generate: Generate,
     settings: Settings,
     ok_status: Statuses,
@@ -135,8 +137,12 @@ impl Prototype {
         let base_path = if absolute.is_some() { "/" } else { &config.base.path };
         let template = Template::new(&endpoint.target.template)?;
 
+        let graphql = Graphql::new(endpoint, |name| template.has(name))?;
         let mut params = Vec::new();
         for (name, json) in keys.params.iter() {
+            if graphql.is_some() && !template.has(name) {
+                continue;
+            }
             let wrong = |m: String| Error::config(format!("/endpoints/{}/params/{name}: {m}", endpoint.name));
             let raw: &RawValue = serde_json::from_str(json.get()).map_err(|e| wrong(e.to_string()))?;
             let value = Param::read(raw).map_err(wrong)?.into_owned();
@@ -214,11 +220,13 @@ impl Prototype {
             secret_headers,
             user_agent: user_agent.filter(|a| !a.is_empty()),
             accept: match keys.decode {
+                Decode::Json if graphql.is_some() => graphql::ACCEPT,
                 Decode::Json => JSON,
                 Decode::Ndjson => "application/x-ndjson",
                 Decode::Text | Decode::Bytes => "*/*",
             },
             bodies,
+            graphql,
             generate,
             settings: endpoint.settings.clone(),
             ok_status: keys.ok_status.clone(),
@@ -244,25 +252,40 @@ impl Prototype {
         body: Body<'a>,
     ) -> Result<Prepared<'a>> {
         let mut call = Params::default();
-        if let Some(over) = over {
-            call.add(over)?;
+        let (mut further, mut typed) = (Vec::new(), None);
+        match &self.graphql {
+            Some(graphql) => {
+                let in_path = |name: &str| self.template.has(name);
+                let variables = graphql.variables([over, params], options, body, in_path, &mut call)?;
+                if graphql.by_get {
+                    further = graphql.query(variables);
+                    typed = Some(Typed { content: None, media: None });
+                } else {
+                    let content = Content::Bytes(graphql.body(&variables)?.into_bytes().into());
+                    typed =
+                        Some(Typed { content: Some(content), media: Some((JSON.into(), Media::Default)) });
+                }
+            }
+            None => {
+                if let Some(over) = over {
+                    call.add(over)?;
+                }
+                let count = call.0.len();
+                for text in [params, options.params.map(RawValue::get)].into_iter().flatten() {
+                    call.add(text)?;
+                }
+                // They win, and stand at the end.
+                call.0.rotate_left(count);
+            }
         }
-        let before = call.0.len();
-        if let Some(params) = params {
-            call.add(params)?;
-        }
-        if let Some(params) = options.params {
-            call.add(params.get())?;
-        }
-        // They win, and stand at the end.
-        call.0.rotate_left(before);
-        let (url, secret) = self.url(&call)?;
+        let (url, secret) = self.url(&call, &further)?;
         let settings = match options.overrides() {
             Some(o) => Cow::Owned(self.settings.with(o)),
             None => Cow::Borrowed(&self.settings),
         };
         let wanted = Wanted::of(body, self.accept, settings.accept_encoding);
-        let Typed { content: body, media } = self.bodies.make(options, body)?;
+        let typed = typed.map_or_else(|| self.bodies.make(options, body), Ok)?;
+        let Typed { content: body, media } = typed;
         let (mut headers, own_headers) = self.headers(options, media, &wanted);
         let key = self.key(options, &settings.retry, &mut headers);
         Ok(Prepared {
@@ -277,6 +300,8 @@ impl Prototype {
             secret_headers: &self.secret_headers,
             auth_query: self.auth_query.as_ref().map(|(name, value)| (name.as_str(), value.expose())),
             key,
+            is_safe: self.graphql.as_ref().is_some_and(Graphql::is_safe),
+            is_conditional: false,
             ok_status: options.keys.ok_status.as_ref().unwrap_or(&self.ok_status),
             secret,
         })
@@ -291,14 +316,19 @@ impl Prototype {
     ) -> Result<Option<String>> {
         let mut call = Params::default();
         for text in [params, options.params.map(RawValue::get)].into_iter().flatten() {
-            call.add(text)?;
+            call.add_some(text, |n| n == name)?;
         }
         let fixed = self.params.iter().find(|p| p.name == name).map(|p| &p.value);
         Ok(call.get(name).or(fixed).and_then(Param::one).map(str::to_owned))
     }
 
-    /// The whole URL, and where secrets stand in it.
-    fn url(&self, call: &Params<'_>) -> Result<(String, Vec<std::ops::Range<usize>>)> {
+    /// The whole URL, and where secrets stand in it. `further`: parameters beside those of the call, and whether each
+    /// holds a secret.
+    fn url(
+        &self,
+        call: &Params<'_>,
+        further: &[(&str, Param<'_>, bool)],
+    ) -> Result<(String, Vec<std::ops::Range<usize>>)> {
         let fixed = |name: &str| self.params.iter().find(|p| p.name == name).map(|p| &p.value);
         let expanded = self.template.expand(|name| call.get(name).or_else(|| fixed(name)))?;
         let (path, query) = expanded.split_once('?').unwrap_or((expanded.as_ref(), ""));
@@ -345,6 +375,14 @@ impl Prototype {
         for (name, value) in &call.0 {
             if fixed(name).is_none() && !self.template.has(name) && !in_auth(name) {
                 value.encode(name, &mut first, &mut url);
+            }
+        }
+        for (name, value, hidden) in further {
+            // One byte for `?` or `&`, one for `=`.
+            let from = url.len() + name.len() + 2;
+            value.encode(name, &mut first, &mut url);
+            if *hidden {
+                secret.push(from..url.len());
             }
         }
         if let Some((name, value)) = &self.auth_query {

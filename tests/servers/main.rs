@@ -1,4 +1,4 @@
-//! The library and servers that others wrote: httpbin, nginx, caddy, squid and microsocks. `make test-servers` starts them
+//! The library and servers that others wrote: httpbin, nginx, caddy, squid, microsocks and GraphQL Yoga. `make test-servers` starts them
 //! (`run`, beside this) and says in `SERVERS` where they are; without them a test here fails.
 //!
 //! What httpbin was sent comes back in its answer, so that one comparison is of both ways.
@@ -15,6 +15,7 @@ mod answers;
 mod bodies;
 mod credentials;
 mod downloads;
+mod graphql;
 mod llms;
 mod policy;
 mod proxies;
