@@ -1,4 +1,5 @@
-//! The library and servers that others wrote: httpbin, nginx, caddy, squid and microsocks. `make test-servers` starts them
+//! The library and servers that others wrote: httpbin, nginx, caddy, squid and microsocks,
+//! and some that give lists page by page. `make test-servers` starts them
 //! (`run`, beside this) and says in `SERVERS` where they are; without them a test here fails.
 //!
 //! What httpbin was sent comes back in its answer, so that one comparison is of both ways.
@@ -16,6 +17,7 @@ mod bodies;
 mod credentials;
 mod downloads;
 mod llms;
+mod pages;
 mod policy;
 mod proxies;
 
