@@ -1,4 +1,5 @@
-//! The library and servers that others wrote: httpbin, nginx, caddy, squid, microsocks and GraphQL Yoga. `make test-servers` starts them
+//! The library and servers that others wrote: httpbin, nginx, caddy, squid and microsocks,
+//! GraphQL Yoga, and some that give lists page by page. `make test-servers` starts them
 //! (`run`, beside this) and says in `SERVERS` where they are; without them a test here fails.
 //!
 //! What httpbin was sent comes back in its answer, so that one comparison is of both ways.
@@ -17,6 +18,7 @@ mod credentials;
 mod downloads;
 mod graphql;
 mod llms;
+mod pages;
 mod policy;
 mod proxies;
 
