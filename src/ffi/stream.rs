@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::cancel::apl_cancel;
 use super::connector::{Target, apl_connector};
@@ -33,6 +33,10 @@ pub struct apl_stream {
     /// Is a thread inside?
     busy: AtomicBool,
     inner: UnsafeCell<Inner>,
+    /// The event that came last, made with it: who asks for it needs no turn. NULL: none.
+    event: AtomicPtr<apl_event>,
+    /// Its place. It borrows from what is inside.
+    place: UnsafeCell<Option<apl_event>>,
 }
 
 /// What comes piece by piece, whatever the pieces are.
@@ -94,7 +98,6 @@ struct Inner {
     end: Option<std::result::Result<apl_status, Error>>,
     // What was handed out since the last piece, made when it was asked for.
     response: Option<Box<apl_response>>,
-    event: Option<apl_event>,
     progress: Option<Box<apl_progress>>,
     checkpoint: Option<Option<CString>>,
 }
@@ -105,10 +108,14 @@ struct Inside<'s>(&'s apl_stream);
 impl apl_stream {
     pub(super) fn into_raw(stream: impl Pieces + 'static, token: Arc<Token>) -> *mut apl_stream {
         let stream = Box::new(stream);
-        let inner =
-            Inner { stream, end: None, response: None, event: None, progress: None, checkpoint: None };
-        let inner = UnsafeCell::new(inner);
-        Box::into_raw(Box::new(apl_stream { token, busy: AtomicBool::new(false), inner }))
+        let inner = Inner { stream, end: None, response: None, progress: None, checkpoint: None };
+        Box::into_raw(Box::new(apl_stream {
+            token,
+            busy: AtomicBool::new(false),
+            inner: UnsafeCell::new(inner),
+            event: AtomicPtr::default(),
+            place: UnsafeCell::new(None),
+        }))
     }
 
     fn enter(&self) -> Option<Inside<'_>> {
@@ -125,6 +132,17 @@ impl Inside<'_> {
     }
 }
 
+impl Inside<'_> {
+    /// Shows an event to those who ask for it.
+    fn show(&mut self, event: Option<apl_event>) {
+        // SAFETY: as above. The one from before is nobody's any more, by contract.
+        let place = unsafe { &mut *self.0.place.get() };
+        *place = event;
+        let event = place.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        self.0.event.store(event, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.busy.store(false, Ordering::Release);
@@ -136,14 +154,13 @@ impl Inner {
         if let Some(end) = &self.end {
             return end.clone();
         }
-        // The event first: it borrows from the stream.
-        (self.event, self.response, self.progress, self.checkpoint) = (None, None, None, None);
+        (self.response, self.progress, self.checkpoint) = (None, None, None);
         let outcome = if token.is_cancelled() {
             let mut error = Error::new(Kind::Cancelled, "the stream was closed, or cancelled by the caller");
             error.endpoint = Some(self.stream.progress().endpoint.clone());
             Err(error)
         } else {
-            guard::run(|| self.stream.advance())
+            guard::caught(|| self.stream.advance())
         };
         let outcome = outcome.map(|step| match step {
             Step::Item => apl_status::Ok,
@@ -287,12 +304,18 @@ pub unsafe extern "C" fn apl_stream_next(
             let Some(mut inside) = stream.enter() else {
                 return Err(Error::new(Kind::Busy, "the stream is in use by another thread"));
             };
+            // What borrows from the last piece goes before it.
+            inside.show(None);
             let inner = inside.inner();
             let status = inner.next(&stream.token)?;
             if status == apl_status::Ok {
-                let piece = inner.stream.piece();
+                let event = inner.stream.event();
+                let piece = event.map_or_else(|| inner.stream.piece(), |event| event.data());
                 handle::set(data, piece.as_ptr());
                 handle::set(len, piece.len());
+                // `show` lets go of it before the stream goes on, and the stream is freed as a whole.
+                let event = event.map(|event| apl_event::lend(event));
+                inside.show(event);
             }
             Ok(status)
         })
@@ -328,15 +351,9 @@ pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const 
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl_event {
-    let make = |inner: &mut Inner| {
-        let Inner { stream, event, end, .. } = inner;
-        let Some(now) = stream.event().filter(|_| end.is_none()) else { return ptr::null() };
-        // SAFETY: `next` lets go of it before the stream goes on, and `Inner` is freed as a whole.
-        let made = event.get_or_insert_with(|| unsafe { apl_event::lend(now) });
-        ptr::from_ref(made)
-    };
-    // SAFETY: NULL or alive, by contract.
-    unsafe { get(stream, make) }
+    // SAFETY: NULL or alive, by contract. Nothing here can panic.
+    let Some(stream) = (unsafe { stream.as_ref() }) else { return ptr::null() };
+    if stream.busy.load(Ordering::Acquire) { ptr::null() } else { stream.event.load(Ordering::Relaxed) }
 }
 
 /// How far a stream has come.

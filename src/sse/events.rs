@@ -149,7 +149,7 @@ impl Events {
     fn read(&mut self, until: Option<Instant>) -> Option<Step> {
         let State::Open(opened) = &mut self.state else { return None };
         loop {
-            match self.parser.advance() {
+            match self.parser.advance(opened.piece_mut()) {
                 Ok(Found::Nothing) => {}
                 Ok(Found::Event) => return self.event(),
                 Ok(Found::Comment) => {
@@ -164,11 +164,8 @@ impl Events {
                     return None;
                 }
             }
-            match opened.read(self.parser.space(), until) {
-                Ok(Read::Bytes(n)) => {
-                    self.parser.filled(n);
-                    self.progress.add(n as u64);
-                }
+            match opened.next_piece(until) {
+                Ok(Read::Bytes(n)) => self.progress.add(n as u64),
                 Ok(Read::Nothing) => return Some(Step::Idle),
                 Ok(Read::End) => {
                     self.ended(None);
@@ -185,7 +182,7 @@ impl Events {
     /// There is an event. None: it ends the stream, and is not handed out.
     fn event(&mut self) -> Option<Step> {
         self.reconnect.delivered();
-        match self.answer.take(self.parser.data()) {
+        match self.answer.take(self.parser.data(piece(&self.state))) {
             Meaning::Part => {}
             Meaning::End => {
                 self.over(None);
@@ -200,6 +197,7 @@ impl Events {
         self.progress.chunks += 1;
         self.current = Current::Event;
         if self.settings.max_events.is_some_and(|max| self.progress.chunks >= max) {
+            self.parser.detach(piece(&self.state));
             self.over(None);
         }
         Some(Step::Item)
@@ -212,7 +210,7 @@ impl Events {
         };
         let what = format!("an event tells of a failure (error_path): {words}");
         let mut error = opened.failed(Error::new(Failure::HttpStatus, what));
-        let body = self.parser.data().to_vec();
+        let body = self.parser.data(opened.piece()).to_vec();
         error.response = Some(Arc::new(Response::new(opened.head.clone(), opened.meta.clone(), body)));
         error
     }
@@ -321,7 +319,7 @@ impl Events {
     pub fn data(&self) -> &[u8] {
         match &self.current {
             Current::Nothing => &[],
-            Current::Event | Current::Comment => self.parser.data(),
+            Current::Event | Current::Comment => self.parser.data(piece(&self.state)),
             Current::News(News(_, text, _)) => &text[..text.len() - 1],
         }
     }
@@ -367,6 +365,14 @@ impl Events {
     /// The place where the stream began.
     pub fn begun_behind(&self) -> Option<String> {
         self.checkpoint_behind(&self.settings.last_id)
+    }
+}
+
+/// What is read of the connection, where there is one.
+fn piece(state: &State) -> &[u8] {
+    match state {
+        State::Open(opened) => opened.piece(),
+        _ => &[],
     }
 }
 

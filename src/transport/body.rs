@@ -37,6 +37,8 @@ pub struct Body {
     received: u64,
     reusable: bool,
     length_known: bool,
+    /// Where the last piece lies in the connection's input.
+    piece: Range<usize>,
     /// Since when nothing comes, as long as the caller does not wait for it in one go.
     quiet_since: Option<Instant>,
 }
@@ -72,6 +74,7 @@ impl Body {
             received: 0,
             reusable,
             length_known,
+            piece: 0..0,
             quiet_since: None,
         };
         if matches!(body.state, State::Length(0)) {
@@ -101,6 +104,37 @@ impl Body {
             Ok(n) => Ok(Got::Bytes(n)),
             Err(Fail::Timeout(Limit::Wait)) => Ok(Got::Nothing),
             Err(fail) => Err(self.abandon(fail)),
+        }
+    }
+
+    /// Waits as [`Body::read`] does for what comes next, and leaves it where it lies: see [`Body::piece`].
+    pub fn next_piece(&mut self, until: Option<Instant>) -> Result<Got, Fail> {
+        self.piece = 0..0;
+        // What is allowed comes before the failure.
+        let left = self.call.terms.limits.max_body.saturating_sub(self.received).max(1);
+        match self.advance_up_to(usize::try_from(left).unwrap_or(usize::MAX), until) {
+            Ok(piece) => {
+                self.piece = piece.unwrap_or(0..0);
+                Ok(Got::Bytes(self.piece.len()))
+            }
+            Err(Fail::Timeout(Limit::Wait)) => Ok(Got::Nothing),
+            Err(fail) => Err(self.abandon(fail)),
+        }
+    }
+
+    /// The piece that came last, until the next one does; empty where none came.
+    pub fn piece(&self) -> &[u8] {
+        match &self.connection {
+            Some(connection) => connection.taken(self.piece.clone()),
+            None => &[],
+        }
+    }
+
+    /// The same, to be changed: nobody else looks at it.
+    pub fn piece_mut(&mut self) -> &mut [u8] {
+        match &mut self.connection {
+            Some(connection) => connection.taken_mut(self.piece.clone()),
+            None => &mut [],
         }
     }
 
