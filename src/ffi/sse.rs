@@ -188,9 +188,8 @@ pub unsafe extern "C" fn apl_event_type(event: *const apl_event) -> *const c_cha
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char {
-    let id = |e: &Event<'static>| if e.id.is_empty() { ptr::null() } else { e.id.as_ptr() };
     // SAFETY: NULL or alive, by contract.
-    unsafe { read(event, ptr::null(), id) }
+    unsafe { read(event, ptr::null(), |e| e.id_begin().unwrap_or(ptr::null())) }
 }
 
 /// The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a

@@ -326,7 +326,7 @@ impl Events {
 
     /// What was found last; None: nothing, or the end.
     pub fn event_now(&self) -> Option<Event<'_>> {
-        let (parser, id) = (&self.parser, self.parser.last_id_c());
+        let (parser, id) = (&self.parser, self.parser.last_id_nul());
         Some(match &self.current {
             Current::Nothing => return None,
             Current::Event => Event {

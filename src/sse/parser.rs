@@ -4,7 +4,6 @@
 //! and what is handed out has its NUL where the line's end was. The parser itself keeps only what a piece has begun and
 //! not ended.
 
-use std::ffi::CStr;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -130,6 +129,9 @@ impl Parser {
         if self.at_start {
             self.pass_bom(piece);
         }
+        if self.line.is_empty() && self.data.is_none() && !self.after_cr && self.plain_event(piece) {
+            return Ok(Found::Event);
+        }
         loop {
             if self.after_cr && self.at < piece.len() {
                 self.after_cr = false;
@@ -168,6 +170,36 @@ impl Parser {
         }
     }
 
+    /// Takes what nearly every event is, all of it in the piece: its data, or its id and its data, in a line each, and the
+    /// empty line. False: what comes is not that, or too large, and none of it was taken.
+    fn plain_event(&mut self, piece: &mut [u8]) -> bool {
+        let begin = self.at;
+        let (mut from, mut id) = (begin, None);
+        if piece[begin..].starts_with(b"id:") {
+            let (end, ascii) = line_end(self.width, piece, begin);
+            let Some(next) = behind(piece, end) else { return false };
+            id = Some((value(piece, begin + b"id:".len(), end), ascii));
+            from = next;
+        }
+        if !piece[from..].starts_with(b"data:") {
+            return false;
+        }
+        let (end, ascii) = line_end(self.width, piece, from);
+        let next = behind(piece, end);
+        let Some(next) = next.and_then(|empty| behind(piece, empty)) else { return false };
+        if next - begin > self.max {
+            return false;
+        }
+        if let Some((id, ascii)) = id {
+            self.set_id(&piece[id], ascii);
+        }
+        self.commit_id();
+        let data = value(piece, from + b"data:".len(), end);
+        self.hand_out(piece, (Place::Piece, data), ascii);
+        (self.at, self.found) = (next, Found::Event);
+        true
+    }
+
     /// What was found before is gone.
     fn let_go(&mut self) {
         let (place, _) = std::mem::replace(&mut self.item, (Place::Piece, 0..0));
@@ -201,7 +233,10 @@ impl Parser {
     /// The piece is over: what it has begun is kept.
     fn keep(&mut self, piece: &[u8]) -> Result<(), TooLarge> {
         let rest = &piece[std::mem::take(&mut self.at)..];
-        self.check(self.line.len() + rest.len())?;
+        if !rest.is_empty() || !self.line.is_empty() || self.data.is_some() {
+            self.check(self.line.len() + rest.len())?;
+            self.line.extend_from_slice(rest);
+        }
         match &mut self.data {
             Some((Place::Kept, _)) => {}
             Some((place, range)) => {
@@ -211,17 +246,20 @@ impl Parser {
             }
             None => self.kept.clear(),
         }
-        self.line.extend_from_slice(rest);
-        let has_much = |buf: &Vec<u8>| buf.capacity() > 2 * ROOM;
-        if has_much(&self.line) || has_much(&self.kept) {
-            let is_enough = self.line.len() <= ROOM && self.kept.len() <= ROOM;
-            self.quiet = if is_enough { self.quiet + 1 } else { 0 };
-            if self.quiet >= SHRINK_AFTER {
-                self.line.shrink_to(ROOM);
-                self.kept.shrink_to(ROOM);
-            }
+        if self.line.capacity() + self.kept.capacity() > 2 * ROOM {
+            self.shrink();
         }
         Ok(())
+    }
+
+    /// Gives back the room of a large event where it is not needed any more.
+    fn shrink(&mut self) {
+        let is_enough = self.line.len() <= ROOM && self.kept.len() <= ROOM;
+        self.quiet = if is_enough { self.quiet + 1 } else { 0 };
+        if self.quiet >= SHRINK_AFTER {
+            self.line.shrink_to(ROOM);
+            self.kept.shrink_to(ROOM);
+        }
     }
 
     /// The line that was begun earlier ends with these bytes.
@@ -256,18 +294,17 @@ impl Parser {
     fn field(&mut self, bytes: &mut [u8], line: Range<usize>, place: Place, ascii: bool) {
         let text = &bytes[line.clone()];
         // What nearly every line is.
-        let (name, value) = if text.starts_with(b"data:") {
-            (&b"data"[..], 5)
+        let (name, from) = if text.starts_with(b"data:") {
+            (&b"data"[..], b"data:".len())
         } else if text.starts_with(b"id:") {
-            (&b"id"[..], 3)
+            (&b"id"[..], b"id:".len())
         } else {
             match memchr(b':', text) {
                 Some(at) => (&text[..at], at + 1),
                 None => (text, text.len()),
             }
         };
-        // One space may stand before the value.
-        let value = line.start + value + usize::from(text.get(value) == Some(&b' '))..line.end;
+        let value = value(bytes, line.start + from, line.end);
         match name {
             b"data" => self.add_data(bytes, value, place, ascii),
             b"id" => self.set_id(&bytes[value], ascii),
@@ -302,6 +339,13 @@ impl Parser {
         self.new_id = true;
     }
 
+    /// The block is over: its id is that of the last event.
+    fn commit_id(&mut self) {
+        if std::mem::take(&mut self.new_id) {
+            std::mem::swap(&mut self.last_id, &mut self.id);
+        }
+    }
+
     fn add_data(&mut self, bytes: &mut [u8], value: Range<usize>, place: Place, ascii: bool) {
         self.ascii &= ascii;
         match &mut self.data {
@@ -325,9 +369,7 @@ impl Parser {
 
     /// An empty line: the event is complete, if there is one.
     fn dispatch(&mut self, piece: &mut [u8]) -> Result<(), TooLarge> {
-        if std::mem::take(&mut self.new_id) {
-            std::mem::swap(&mut self.last_id, &mut self.id);
-        }
+        self.commit_id();
         match self.data.take() {
             Some((_, data)) if data.len() > self.max => return Err(TooLarge),
             Some(data) => {
@@ -395,12 +437,12 @@ impl Parser {
 
     /// The id of the last event, its own or that of one before; empty: none.
     pub fn last_id(&self) -> &str {
-        self.last_id_c().to_str().unwrap_or_default()
+        str::from_utf8(&self.last_id[..self.last_id.len() - 1]).unwrap_or_default()
     }
 
-    /// The same as C takes it: there is never a NUL in an id.
-    pub fn last_id_c(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.last_id).unwrap_or_default()
+    /// The same with the NUL behind it; there is no other in an id.
+    pub(super) fn last_id_nul(&self) -> &[u8] {
+        &self.last_id
     }
 
     /// The reconnection time that an event brought along, milliseconds.
@@ -411,6 +453,21 @@ impl Parser {
     /// The reconnection time that was asked for since the last look, in an event or not.
     pub fn take_time(&mut self) -> Option<u64> {
         self.time.take()
+    }
+}
+
+/// Where the value lies that begins there or behind the one space that may stand before it.
+fn value(bytes: &[u8], from: usize, to: usize) -> Range<usize> {
+    from + usize::from(bytes[from..to].first() == Some(&b' '))..to
+}
+
+/// The place behind the end of a line that lies there. None: there is none, or it may go on in the next piece.
+fn behind(piece: &[u8], end: usize) -> Option<usize> {
+    match (piece.get(end)?, piece.get(end + 1)) {
+        (b'\n', _) => Some(end + 1),
+        (b'\r', Some(b'\n')) => Some(end + 2),
+        (b'\r', Some(_)) => Some(end + 1),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use memchr::memchr2;
 /// How wide this machine looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Width {
-    /// Made here only, and true only where the machine has AVX2.
+    /// Made here only, and true only where the machine has AVX2 and BMI1.
     avx2: bool,
 }
 
@@ -26,7 +26,7 @@ impl Width {
     /// As wide as this machine can.
     pub fn widest() -> Width {
         #[cfg(target_arch = "x86_64")]
-        return Width { avx2: is_x86_feature_detected!("avx2") };
+        return Width { avx2: is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") };
         #[cfg(not(target_arch = "x86_64"))]
         Width::PLAIN
     }
@@ -37,7 +37,7 @@ impl Width {
 pub(super) fn line_end(width: Width, bytes: &[u8], from: usize) -> (usize, bool) {
     #[cfg(target_arch = "x86_64")]
     if width.avx2 {
-        // SAFETY: the machine has AVX2, else there were no such width.
+        // SAFETY: the machine has AVX2 and BMI1, else there were no such width.
         return unsafe { line_end_avx2(bytes, from) };
     }
     let _ = width;
@@ -55,7 +55,6 @@ fn plain(bytes: &[u8], from: usize) -> (usize, bool) {
 fn line_end_avx2(bytes: &[u8], from: usize) -> (usize, bool) {
     let length = bytes.len();
     let mut at = from;
-    let mut seen = _mm256_setzero_si256();
     // The next 64 bytes, which begin at the place and must be there.
     let load = |at: usize| -> (__m256i, __m256i) {
         debug_assert!(at + 64 <= length);
@@ -63,16 +62,7 @@ fn line_end_avx2(bytes: &[u8], from: usize) -> (usize, bool) {
         // SAFETY: every caller has looked that 64 bytes from `at` on lie within `bytes`. The place needs no alignment.
         unsafe { (_mm256_loadu_si256(place), _mm256_loadu_si256(place.wrapping_add(1))) }
     };
-    while length - at >= 128 {
-        let ((a, b), (c, d)) = (load(at), load(at + 64));
-        let ends = _mm256_or_si256(_mm256_or_si256(ends(a), ends(b)), _mm256_or_si256(ends(c), ends(d)));
-        if _mm256_testz_si256(ends, ends) == 0 {
-            break;
-        }
-        seen = _mm256_or_si256(_mm256_or_si256(seen, _mm256_or_si256(a, b)), _mm256_or_si256(c, d));
-        at += 128;
-    }
-    let mut high = _mm256_movemask_epi8(seen) as u32 as u64;
+    let mut high = 0;
     while at < length {
         // The last bytes together with some before them, which are shifted out.
         let (start, past) = if length - at >= 64 {
@@ -84,15 +74,28 @@ fn line_end_avx2(bytes: &[u8], from: usize) -> (usize, bool) {
             return (end, ascii && high == 0);
         };
         let (a, b) = load(start);
-        let ends = mask(ends(a), ends(b)) >> past;
+        let ends = mask(marked(a), marked(b)) >> past;
         let not_ascii = mask(a, b) >> past;
         if ends != 0 {
             // Those before the first end.
             let before = (ends & ends.wrapping_neg()).wrapping_sub(1);
-            return (at + ends.trailing_zeros() as usize, high | (not_ascii & before) == 0);
+            return (at + ends.trailing_zeros() as usize, (high | not_ascii & before) == 0);
         }
         high |= not_ascii;
         at = start + 64;
+        // A long line.
+        let mut seen = _mm256_setzero_si256();
+        while length - at >= 128 {
+            let ((a, b), (c, d)) = (load(at), load(at + 64));
+            let ends =
+                _mm256_or_si256(_mm256_or_si256(marked(a), marked(b)), _mm256_or_si256(marked(c), marked(d)));
+            if _mm256_testz_si256(ends, ends) == 0 {
+                break;
+            }
+            seen = _mm256_or_si256(_mm256_or_si256(seen, _mm256_or_si256(a, b)), _mm256_or_si256(c, d));
+            at += 128;
+        }
+        high |= mask(seen, seen);
     }
     (length, high == 0)
 }
@@ -101,7 +104,7 @@ fn line_end_avx2(bytes: &[u8], from: usize) -> (usize, bool) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
-fn ends(bytes: __m256i) -> __m256i {
+fn marked(bytes: __m256i) -> __m256i {
     // A byte whose lower half is 0 is never 1, another one never 0; and what is no ASCII becomes 0.
     let table = _mm256_setr_epi8(
         1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 13, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 13, 0, 0,

@@ -50,21 +50,24 @@ impl Chunked {
     /// Looks at the input up to its next piece of data, of at most `most` bytes. The caller takes `skip + len` bytes
     /// away.
     pub fn next(&mut self, input: &[u8], most: usize) -> Result<Next, Fail> {
+        // What nearly every chunk is, without a state for each byte: the end of the last one, a size, and data.
+        if self.state == State::DataCr
+            && input.starts_with(b"\r\n")
+            && let Some((left, length)) = plain_size(&input[2..])
+        {
+            self.state = State::Data { left };
+            let skip = 2 + length;
+            if skip < input.len() {
+                return Ok(self.data(left, skip, (input.len() - skip).min(most)));
+            }
+            return Ok(Next::More { skip });
+        }
         let mut at = 0;
         loop {
             match self.state {
                 State::Done => return Ok(Next::Done { skip: at }),
                 State::Data { left } if at < input.len() => {
-                    let len = left.min((input.len() - at).min(most) as u64) as usize;
-                    let left = left - len as u64;
-                    self.state = if left == 0 { State::DataCr } else { State::Data { left } };
-                    return Ok(Next::Data { skip: at, len });
-                }
-                // What nearly every chunk is, without a state for each byte.
-                State::DataCr if input[at..].starts_with(b"\r\n") => {
-                    self.state = State::Size { value: 0, digits: 0 };
-                    at += 2;
-                    continue;
+                    return Ok(self.data(left, at, (input.len() - at).min(most)));
                 }
                 State::Size { digits: 0, .. } => {
                     if let Some((left, length)) = plain_size(&input[at..]) {
@@ -79,6 +82,14 @@ impl Chunked {
             self.state = self.state.after(*byte)?;
             at += 1;
         }
+    }
+
+    /// The next of the `left` bytes of a chunk, of which so many are at hand.
+    fn data(&mut self, left: u64, skip: usize, at_hand: usize) -> Next {
+        let len = left.min(at_hand as u64) as usize;
+        let left = left - len as u64;
+        self.state = if left == 0 { State::DataCr } else { State::Data { left } };
+        Next::Data { skip, len }
     }
 }
 
