@@ -30,6 +30,26 @@ pub struct apl_event {
 }
 
 impl apl_event {
+    /// One that is not there yet.
+    pub(super) fn none() -> apl_event {
+        apl_event { event: Event::none(), name: OnceCell::new(), json: OnceCell::new() }
+    }
+
+    /// Makes it the handle of another event.
+    ///
+    /// # Safety
+    /// As for [`apl_event::lend`].
+    pub(super) unsafe fn fill(&mut self, event: Event<'_>) {
+        // SAFETY: as in `lend`.
+        self.event = unsafe { std::mem::transmute::<Event<'_>, Event<'static>>(event) };
+        if self.name.get().is_some() {
+            self.name = OnceCell::new();
+        }
+        if self.json.get().is_some() {
+            self.json = OnceCell::new();
+        }
+    }
+
     /// A handle for an event.
     ///
     /// # Safety

@@ -36,7 +36,7 @@ pub struct apl_stream {
     /// The event that came last, made with it: who asks for it needs no turn. NULL: none.
     event: AtomicPtr<apl_event>,
     /// Its place. It borrows from what is inside.
-    place: UnsafeCell<Option<apl_event>>,
+    place: UnsafeCell<apl_event>,
 }
 
 /// What comes piece by piece, whatever the pieces are.
@@ -44,6 +44,7 @@ pub(super) trait Pieces {
     fn advance(&mut self) -> Result<Step>;
     /// The piece that came last. The byte behind it is NUL.
     fn piece(&self) -> &[u8];
+    /// The same with what else there is of it, where it is an event.
     fn event(&self) -> Option<Event<'_>>;
     fn response(&self) -> Option<&Response>;
     fn progress(&self) -> &Progress;
@@ -114,7 +115,7 @@ impl apl_stream {
             busy: AtomicBool::new(false),
             inner: UnsafeCell::new(inner),
             event: AtomicPtr::default(),
-            place: UnsafeCell::new(None),
+            place: UnsafeCell::new(apl_event::none()),
         }))
     }
 
@@ -129,17 +130,6 @@ impl Inside<'_> {
     fn inner(&mut self) -> &mut Inner {
         // SAFETY: `busy` lets one thread in at a time, and this guard, of which there is one, is borrowed as long.
         unsafe { &mut *self.0.inner.get() }
-    }
-}
-
-impl Inside<'_> {
-    /// Shows an event to those who ask for it.
-    fn show(&mut self, event: Option<apl_event>) {
-        // SAFETY: as above. The one from before is nobody's any more, by contract.
-        let place = unsafe { &mut *self.0.place.get() };
-        *place = event;
-        let event = place.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
-        self.0.event.store(event, Ordering::Relaxed);
     }
 }
 
@@ -305,17 +295,21 @@ pub unsafe extern "C" fn apl_stream_next(
                 return Err(Error::new(Kind::Busy, "the stream is in use by another thread"));
             };
             // What borrows from the last piece goes before it.
-            inside.show(None);
+            stream.event.store(ptr::null_mut(), Ordering::Relaxed);
             let inner = inside.inner();
             let status = inner.next(&stream.token)?;
             if status == apl_status::Ok {
                 let event = inner.stream.event();
-                let piece = event.map_or_else(|| inner.stream.piece(), |event| event.data());
+                let piece = event.as_ref().map_or_else(|| inner.stream.piece(), Event::data);
                 handle::set(data, piece.as_ptr());
                 handle::set(len, piece.len());
-                // `show` lets go of it before the stream goes on, and the stream is freed as a whole.
-                let event = event.map(|event| apl_event::lend(event));
-                inside.show(event);
+                if let Some(event) = event {
+                    // Inside there is one thread; the event from before is nobody's any more, by contract. This one is
+                    // shown no longer than it is there: until the stream goes on, and it is freed as a whole.
+                    let place = stream.place.get();
+                    (*place).fill(event);
+                    stream.event.store(place, Ordering::Relaxed);
+                }
             }
             Ok(status)
         })

@@ -45,6 +45,11 @@ impl<'a> Event<'a> {
         Event { kind, name, id, data, retry: None, decode_json: false }
     }
 
+    /// Nothing yet.
+    pub fn none() -> Event<'static> {
+        Event::new(Kind::Event, "", b"\0", b"\0".split_at(0).0)
+    }
+
     /// The id of the last event that had one, UTF-8; empty: there is none.
     pub fn id(&self) -> &'a CStr {
         CStr::from_bytes_with_nul(self.id).unwrap_or_default()

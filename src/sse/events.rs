@@ -109,6 +109,17 @@ impl Events {
     pub fn advance(&mut self) -> Result<Step> {
         self.current = Current::Nothing;
         let until = self.settings.wait.and_then(|wait| Instant::now().checked_add(wait));
+        // What nearly every call is.
+        if self.news.is_none()
+            && let Some(step) = self.read(until)
+        {
+            return Ok(step);
+        }
+        self.go_on(until)
+    }
+
+    #[cold]
+    fn go_on(&mut self, until: Option<Instant>) -> Result<Step> {
         loop {
             if let Some(news) = self.news.take() {
                 self.current = Current::News(news);
@@ -145,7 +156,7 @@ impl Events {
         }
     }
 
-    /// Reads on the connection. None: the state has changed.
+    /// Reads on the connection. None: there is none, or the state has changed.
     fn read(&mut self, until: Option<Instant>) -> Option<Step> {
         let State::Open(opened) = &mut self.state else { return None };
         loop {
@@ -157,10 +168,7 @@ impl Events {
                     return Some(Step::Item);
                 }
                 Err(TooLarge) => {
-                    let most = self.settings.limits.max_event;
-                    let what = format!("an event of more than {most} bytes (limits.max_event)");
-                    let error = opened.failed(Error::new(Failure::TooLarge, what));
-                    self.over(Some(error));
+                    self.too_large();
                     return None;
                 }
             }
@@ -203,7 +211,20 @@ impl Events {
         Some(Step::Item)
     }
 
+    #[cold]
+    fn too_large(&mut self) {
+        let most = self.settings.limits.max_event;
+        let what = format!("an event of more than {most} bytes (limits.max_event)");
+        let error = Error::new(Failure::TooLarge, what);
+        let error = match &mut self.state {
+            State::Open(opened) => opened.failed(error),
+            _ => self.place(error),
+        };
+        self.over(Some(error));
+    }
+
     /// A failure that the server tells in an event.
+    #[cold]
     fn refused(&mut self, words: &str) -> Error {
         let State::Open(opened) = &mut self.state else {
             return Error::internal("an event without an answer");
@@ -253,6 +274,7 @@ impl Events {
     }
 
     /// A connection came to its end, or did not come to be: the stream goes on, or ends too.
+    #[cold]
     fn ended(&mut self, error: Option<Error>) {
         if let Some(time) = self.parser.take_time() {
             self.reconnect.asked(time);
@@ -288,6 +310,7 @@ impl Events {
     }
 
     /// It ends. What there is of an answer goes with its failure.
+    #[cold]
     fn over(&mut self, mut error: Option<Error>) {
         if let Some(error) = &mut error
             && let Some((text, is_cut)) = self.answer.partial()

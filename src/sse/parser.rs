@@ -129,8 +129,14 @@ impl Parser {
         if self.at_start {
             self.pass_bom(piece);
         }
-        if self.line.is_empty() && self.data.is_none() && !self.after_cr && self.plain_event(piece) {
-            return Ok(Found::Event);
+        if self.line.is_empty() && self.data.is_none() {
+            if self.at == piece.len() && !self.is_roomy() {
+                self.at = 0;
+                return Ok(Found::Nothing);
+            }
+            if !self.after_cr && self.plain_event(piece) {
+                return Ok(Found::Event);
+            }
         }
         loop {
             if self.after_cr && self.at < piece.len() {
@@ -202,11 +208,12 @@ impl Parser {
 
     /// What was found before is gone.
     fn let_go(&mut self) {
-        let (place, _) = std::mem::replace(&mut self.item, (Place::Piece, 0..0));
-        match place {
-            Place::Line => self.line.clear(),
-            Place::Replaced => self.replaced = Vec::new(),
-            Place::Piece | Place::Kept => {}
+        if self.item.0 != Place::Piece {
+            match std::mem::replace(&mut self.item, (Place::Piece, 0..0)).0 {
+                Place::Line => self.line.clear(),
+                Place::Replaced => self.replaced = Vec::new(),
+                Place::Piece | Place::Kept => {}
+            }
         }
         if std::mem::replace(&mut self.found, Found::Nothing) == Found::Event {
             self.clear();
@@ -246,10 +253,15 @@ impl Parser {
             }
             None => self.kept.clear(),
         }
-        if self.line.capacity() + self.kept.capacity() > 2 * ROOM {
+        if self.is_roomy() {
             self.shrink();
         }
         Ok(())
+    }
+
+    /// Has it the room of a large event?
+    fn is_roomy(&self) -> bool {
+        self.line.capacity() + self.kept.capacity() > 2 * ROOM
     }
 
     /// Gives back the room of a large event where it is not needed any more.
@@ -325,6 +337,7 @@ impl Parser {
         }
     }
 
+    #[inline]
     fn set_id(&mut self, value: &[u8], ascii: bool) {
         if value.contains(&0) {
             return;
@@ -382,6 +395,7 @@ impl Parser {
     }
 
     /// Decoded line by line or as a whole, UTF-8 gives the same: a line's end belongs to no longer sequence.
+    #[inline]
     fn hand_out(&mut self, bytes: &mut [u8], (place, range): (Place, Range<usize>), ascii: bool) {
         if place == Place::Kept {
             self.kept.truncate(range.end);
@@ -389,14 +403,22 @@ impl Parser {
         } else {
             bytes[range.end] = 0;
         }
-        self.item = (place, range.clone());
-        if !ascii {
-            let text = if place == Place::Kept { &self.kept[range] } else { &bytes[range] };
-            if std::str::from_utf8(text).is_err() {
-                self.replaced = String::from_utf8_lossy(text).into_owned().into_bytes();
-                self.item = (Place::Replaced, 0..self.replaced.len());
-                self.replaced.push(0);
-            }
+        self.item = (place, range);
+        if ascii {
+            return;
+        }
+        self.decode(bytes);
+    }
+
+    /// Puts a replacement there where what is handed out is not UTF-8.
+    #[cold]
+    fn decode(&mut self, bytes: &[u8]) {
+        let (place, range) = self.item.clone();
+        let text = if place == Place::Kept { &self.kept[range] } else { &bytes[range] };
+        if std::str::from_utf8(text).is_err() {
+            self.replaced = String::from_utf8_lossy(text).into_owned().into_bytes();
+            self.item = (Place::Replaced, 0..self.replaced.len());
+            self.replaced.push(0);
         }
     }
 
@@ -408,7 +430,7 @@ impl Parser {
     /// The data of an event, or the text of a comment: UTF-8. The byte behind it is NUL. `piece`: the one that it was
     /// found in.
     pub fn data<'d>(&'d self, piece: &'d [u8]) -> &'d [u8] {
-        &self.bytes(piece)[self.item.1.clone()]
+        self.bytes(piece).get(self.item.1.clone()).unwrap_or_default()
     }
 
     fn bytes<'d>(&'d self, piece: &'d [u8]) -> &'d [u8] {

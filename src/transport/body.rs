@@ -112,6 +112,15 @@ impl Body {
         self.piece = 0..0;
         // What is allowed comes before the failure.
         let left = self.call.terms.limits.max_body.saturating_sub(self.received).max(1);
+        // What nearly every piece is, where many small ones come.
+        if let (State::Chunked(decoder), Some(connection)) = (&mut self.state, &mut self.connection)
+            && let Some((skip, len)) = decoder.whole(connection.input(), left)
+        {
+            connection.take(skip);
+            self.piece = connection.take(len);
+            self.received += len as u64;
+            return Ok(Got::Bytes(len));
+        }
         match self.advance_up_to(usize::try_from(left).unwrap_or(usize::MAX), until) {
             Ok(piece) => {
                 self.piece = piece.unwrap_or(0..0);

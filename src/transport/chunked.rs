@@ -50,24 +50,21 @@ impl Chunked {
     /// Looks at the input up to its next piece of data, of at most `most` bytes. The caller takes `skip + len` bytes
     /// away.
     pub fn next(&mut self, input: &[u8], most: usize) -> Result<Next, Fail> {
-        // What nearly every chunk is, without a state for each byte: the end of the last one, a size, and data.
-        if self.state == State::DataCr
-            && input.starts_with(b"\r\n")
-            && let Some((left, length)) = plain_size(&input[2..])
-        {
-            self.state = State::Data { left };
-            let skip = 2 + length;
-            if skip < input.len() {
-                return Ok(self.data(left, skip, (input.len() - skip).min(most)));
-            }
-            return Ok(Next::More { skip });
-        }
         let mut at = 0;
         loop {
             match self.state {
                 State::Done => return Ok(Next::Done { skip: at }),
                 State::Data { left } if at < input.len() => {
-                    return Ok(self.data(left, at, (input.len() - at).min(most)));
+                    let len = left.min((input.len() - at).min(most) as u64) as usize;
+                    let left = left - len as u64;
+                    self.state = if left == 0 { State::DataCr } else { State::Data { left } };
+                    return Ok(Next::Data { skip: at, len });
+                }
+                // What nearly every chunk is, without a state for each byte.
+                State::DataCr if input[at..].starts_with(b"\r\n") => {
+                    self.state = State::Size { value: 0, digits: 0 };
+                    at += 2;
+                    continue;
                 }
                 State::Size { digits: 0, .. } => {
                     if let Some((left, length)) = plain_size(&input[at..]) {
@@ -84,28 +81,48 @@ impl Chunked {
         }
     }
 
-    /// The next of the `left` bytes of a chunk, of which so many are at hand.
-    fn data(&mut self, left: u64, skip: usize, at_hand: usize) -> Next {
-        let len = left.min(at_hand as u64) as usize;
-        let left = left - len as u64;
-        self.state = if left == 0 { State::DataCr } else { State::Data { left } };
-        Next::Data { skip, len }
+    /// The next chunk, where it comes right behind another one, all of it is at hand, and it has `most` bytes at most:
+    /// `skip` bytes of framing and `len` of data. None: anything else, and nothing was looked at.
+    #[inline]
+    pub fn whole(&mut self, input: &[u8], most: u64) -> Option<(usize, usize)> {
+        if self.state != State::DataCr || !input.starts_with(b"\r\n") {
+            return None;
+        }
+        let (len, length) = plain_size(&input[2..])?;
+        let skip = 2 + length;
+        // Its state stays the same: behind its data.
+        (len <= most && len <= (input.len() - skip) as u64).then_some((skip, len as usize))
     }
 }
 
 /// The size of a chunk with data, and the length of its line, where that is all there and has nothing else in it.
+#[inline]
 fn plain_size(input: &[u8]) -> Option<(u64, usize)> {
     let mut size = 0;
     for (at, byte) in input.iter().take(8).enumerate() {
-        match (byte, byte | 0x20) {
-            (b'0'..=b'9', _) => size = size << 4 | u64::from(byte - b'0'),
-            (_, lower @ b'a'..=b'f') => size = size << 4 | u64::from(lower - b'a' + 10),
-            (b'\r', _) if size > 0 && input.get(at + 1) == Some(&b'\n') => return Some((size, at + 2)),
-            _ => return None,
+        let digit = DIGITS[usize::from(*byte)];
+        if digit < 16 {
+            size = size << 4 | u64::from(digit);
+        } else if *byte == b'\r' && size > 0 && input.get(at + 1) == Some(&b'\n') {
+            return Some((size, at + 2));
+        } else {
+            return None;
         }
     }
     None
 }
+
+/// What each byte is as a hexadecimal digit; 16: it is none.
+static DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digits[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 impl State {
     fn after(self, byte: u8) -> Result<State, Fail> {
