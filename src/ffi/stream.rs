@@ -17,7 +17,7 @@ use super::text::c_string;
 use super::{guard, handle};
 use crate::error::{Error, Kind, Result};
 use crate::response::Response;
-use crate::sse::{Event, Events};
+use crate::sse::Events;
 use crate::stream::{Step, Stream};
 use crate::transfer::Progress;
 use crate::transport::Token;
@@ -41,25 +41,25 @@ pub struct apl_stream {
 
 /// What comes piece by piece, whatever the pieces are.
 pub(super) trait Pieces {
-    fn advance(&mut self) -> Result<Step>;
-    /// The piece that came last. The byte behind it is NUL.
-    fn piece(&self) -> &[u8];
-    /// The same with what else there is of it, where it is an event.
-    fn event(&self) -> Option<Event<'_>>;
+    /// A failure is boxed: so the outcome of nearly every call fits into registers.
+    fn advance(&mut self) -> std::result::Result<Step, Box<Error>>;
+    /// The piece that came last, and whether it is an event, which is then put into its handle. The byte behind it is
+    /// NUL.
+    ///
+    /// # Safety
+    /// The handle is not asked any more when the next step begins.
+    unsafe fn show(&self, handle: &mut apl_event) -> (&[u8], bool);
     fn response(&self) -> Option<&Response>;
     fn progress(&self) -> &Progress;
     fn checkpoint(&self) -> Option<String>;
 }
 
 impl Pieces for Stream {
-    fn advance(&mut self) -> Result<Step> {
-        self.advance()
+    fn advance(&mut self) -> std::result::Result<Step, Box<Error>> {
+        self.advance().map_err(Box::new)
     }
-    fn piece(&self) -> &[u8] {
-        self.chunk()
-    }
-    fn event(&self) -> Option<Event<'_>> {
-        None
+    unsafe fn show(&self, _: &mut apl_event) -> (&[u8], bool) {
+        (self.chunk(), false)
     }
     fn response(&self) -> Option<&Response> {
         Some(self.response())
@@ -73,14 +73,15 @@ impl Pieces for Stream {
 }
 
 impl Pieces for Events {
-    fn advance(&mut self) -> Result<Step> {
-        self.advance()
+    fn advance(&mut self) -> std::result::Result<Step, Box<Error>> {
+        self.advance().map_err(Box::new)
     }
-    fn piece(&self) -> &[u8] {
-        self.data()
-    }
-    fn event(&self) -> Option<Event<'_>> {
-        self.event_now()
+    unsafe fn show(&self, handle: &mut apl_event) -> (&[u8], bool) {
+        let Some(event) = self.event_now() else { return (&[], false) };
+        let data = event.data();
+        // SAFETY: the caller's promise.
+        unsafe { handle.fill(event) };
+        (data, true)
     }
     fn response(&self) -> Option<&Response> {
         self.response()
@@ -150,7 +151,7 @@ impl Inner {
             error.endpoint = Some(self.stream.progress().endpoint.clone());
             Err(error)
         } else {
-            guard::caught(|| self.stream.advance())
+            guard::caught(|| self.stream.advance()).map_err(|error| *error)
         };
         let outcome = outcome.map(|step| match step {
             Step::Item => apl_status::Ok,
@@ -299,15 +300,13 @@ pub unsafe extern "C" fn apl_stream_next(
             let inner = inside.inner();
             let status = inner.next(&stream.token)?;
             if status == apl_status::Ok {
-                let event = inner.stream.event();
-                let piece = event.as_ref().map_or_else(|| inner.stream.piece(), Event::data);
+                let place = stream.place.get();
+                // Inside there is one thread, and the event from before is nobody's any more, by contract. This one is
+                // shown no longer than it is there: until the stream goes on, and it is freed as a whole.
+                let (piece, is_event) = inner.stream.show(&mut *place);
                 handle::set(data, piece.as_ptr());
                 handle::set(len, piece.len());
-                if let Some(event) = event {
-                    // Inside there is one thread; the event from before is nobody's any more, by contract. This one is
-                    // shown no longer than it is there: until the stream goes on, and it is freed as a whole.
-                    let place = stream.place.get();
-                    (*place).fill(event);
+                if is_event {
                     stream.event.store(place, Ordering::Relaxed);
                 }
             }

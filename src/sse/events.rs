@@ -106,6 +106,7 @@ impl Events {
     }
 
     /// Waits for the next event.
+    #[inline]
     pub fn advance(&mut self) -> Result<Step> {
         self.current = Current::Nothing;
         let until = self.settings.wait.and_then(|wait| Instant::now().checked_add(wait));
@@ -339,6 +340,7 @@ impl Events {
     }
 
     /// The data of what was found last. The byte behind it is NUL.
+    #[inline]
     pub fn data(&self) -> &[u8] {
         match &self.current {
             Current::Nothing => &[],
@@ -348,6 +350,7 @@ impl Events {
     }
 
     /// What was found last; None: nothing, or the end.
+    #[inline]
     pub fn event_now(&self) -> Option<Event<'_>> {
         let (parser, id) = (&self.parser, self.parser.last_id_nul());
         Some(match &self.current {
