@@ -75,18 +75,15 @@ pub(super) fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     // Looked up once: in a shared library that is a call. It has no destructor, so it is there as long as its thread.
     INSIDE.with(|inside| {
         let before = inside.replace(true);
-        let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+        let outcome = caught(body);
         inside.set(before);
-        outcome.unwrap_or_else(|payload| Err(panicked(payload)))
+        outcome.unwrap_or_else(Err)
     })
 }
 
-/// The same where [`run`] is under way already, which then goes on. A failure is boxed: so the outcome fits into
-/// registers.
-pub(super) fn caught<T>(
-    body: impl FnOnce() -> std::result::Result<T, Box<Error>>,
-) -> std::result::Result<T, Box<Error>> {
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Box::new(panicked(payload))))
+/// The same where [`run`] is under way already, which then goes on.
+pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(body)).map_err(panicked)
 }
 
 /// Runs our code where no error can be told: a panic becomes the neutral value.

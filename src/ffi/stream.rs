@@ -41,8 +41,8 @@ pub struct apl_stream {
 
 /// What comes piece by piece, whatever the pieces are.
 pub(super) trait Pieces {
-    /// A failure is boxed: so the outcome of nearly every call fits into registers.
-    fn advance(&mut self) -> std::result::Result<Step, Box<Error>>;
+    /// None: it has failed, and that is put into `failure`. So what nearly every call gives fits into a register.
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step>;
     /// The piece that came last, and whether it is an event, which is then put into its handle. The byte behind it is
     /// NUL.
     ///
@@ -55,8 +55,8 @@ pub(super) trait Pieces {
 }
 
 impl Pieces for Stream {
-    fn advance(&mut self) -> std::result::Result<Step, Box<Error>> {
-        self.advance().map_err(Box::new)
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step> {
+        self.advance().map_err(|error| *failure = Some(error)).ok()
     }
     unsafe fn show(&self, _: &mut apl_event) -> (&[u8], bool) {
         (self.chunk(), false)
@@ -73,8 +73,8 @@ impl Pieces for Stream {
 }
 
 impl Pieces for Events {
-    fn advance(&mut self) -> std::result::Result<Step, Box<Error>> {
-        self.advance().map_err(Box::new)
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step> {
+        self.advance().map_err(|error| *failure = Some(error)).ok()
     }
     unsafe fn show(&self, handle: &mut apl_event) -> (&[u8], bool) {
         let Some(event) = self.event_now() else { return (&[], false) };
@@ -151,7 +151,10 @@ impl Inner {
             error.endpoint = Some(self.stream.progress().endpoint.clone());
             Err(error)
         } else {
-            guard::caught(|| self.stream.advance()).map_err(|error| *error)
+            let mut failure = None;
+            guard::caught(|| self.stream.advance(&mut failure)).and_then(|step| {
+                step.ok_or_else(|| failure.unwrap_or_else(|| Error::internal("a failure without a reason")))
+            })
         };
         let outcome = outcome.map(|step| match step {
             Step::Item => apl_status::Ok,
