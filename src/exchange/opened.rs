@@ -24,12 +24,17 @@ pub struct Opened {
     /// How it came.
     pub meta: Meta,
     source: Source,
+    /// The piece that came last, where it does not lie in what it came from.
+    piece: Vec<u8>,
     endpoint: String,
     method: String,
     repeatable: bool,
     /// Places under the limits, which it takes until it is read.
     permits: Vec<Permit>,
 }
+
+/// The longest piece of a body that is decoded.
+const PIECE: usize = 16 * 1024;
 
 /// What a read gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +121,7 @@ impl Exchange {
             head: answer.head,
             meta,
             source,
+            piece: Vec::new(),
             endpoint: run.policy.endpoint.clone(),
             method: signed.method.as_str().to_owned(),
             repeatable: repeatable(signed),
@@ -150,13 +156,9 @@ impl Opened {
     /// not know it.
     pub fn read(&mut self, buf: &mut [u8], until: Option<Instant>) -> Result<Read> {
         let outcome = match &mut self.source {
-            Source::Wire(body) => match body.read(buf, until) {
-                Ok(Got::Bytes(n)) => Ok(n),
-                Ok(Got::Nothing) => return Ok(Read::Nothing),
-                Err(fail) => Err(of(fail)),
-            },
+            Source::Wire(body) => body.read(buf, until).map_err(of),
             Source::Decoded(decoder, fail) => match std::io::Read::read(decoder, buf) {
-                Ok(n) => Ok(n),
+                Ok(n) => Ok(Got::Bytes(n)),
                 Err(e) => Err(match fail.lock().take() {
                     Some(fail) => of(fail),
                     None => Error::new(Kind::Decode, e.to_string()),
@@ -166,15 +168,50 @@ impl Opened {
                 let n = buf.len().min(whole.len() - *at);
                 buf[..n].copy_from_slice(&whole[*at..*at + n]);
                 *at += n;
-                Ok(n)
+                Ok(Got::Bytes(n))
             }
         };
+        self.told(outcome)
+    }
+
+    /// Waits as [`Opened::read`] does for what comes next, and leaves it where it lies: see [`Opened::piece`].
+    pub fn next_piece(&mut self, until: Option<Instant>) -> Result<Read> {
+        if let Source::Wire(body) = &mut self.source {
+            let outcome = body.next_piece(until).map_err(of);
+            return self.told(outcome);
+        }
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(PIECE, 0);
+        let read = self.read(&mut piece, until);
+        piece.truncate(if let Ok(Read::Bytes(n)) = read { n } else { 0 });
+        self.piece = piece;
+        read
+    }
+
+    /// The piece that came last, until the next one does; empty where none came.
+    pub fn piece(&self) -> &[u8] {
+        match &self.source {
+            Source::Wire(body) => body.piece(),
+            _ => &self.piece,
+        }
+    }
+
+    /// The same, to be changed: nobody else looks at it.
+    pub fn piece_mut(&mut self) -> &mut [u8] {
+        match &mut self.source {
+            Source::Wire(body) => body.piece_mut(),
+            _ => &mut self.piece,
+        }
+    }
+
+    fn told(&mut self, outcome: Result<Got>) -> Result<Read> {
         match outcome {
-            Ok(0) => {
+            Ok(Got::Bytes(0)) => {
                 self.permits.clear();
                 Ok(Read::End)
             }
-            Ok(n) => Ok(Read::Bytes(n)),
+            Ok(Got::Bytes(n)) => Ok(Read::Bytes(n)),
+            Ok(Got::Nothing) => Ok(Read::Nothing),
             Err(error) => Err(self.failed(error)),
         }
     }

@@ -15,21 +15,20 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets [`INSIDE`] for a scope.
-struct Scope {
+/// Takes [`INSIDE`] back for a scope, however that ends.
+struct Outside {
     before: bool,
 }
 
-impl Scope {
-    fn enter(inside: bool) -> Scope {
-        Scope { before: INSIDE.try_with(|c| c.replace(inside)).unwrap_or(false) }
+impl Outside {
+    fn enter() -> Outside {
+        Outside { before: INSIDE.replace(false) }
     }
 }
 
-impl Drop for Scope {
+impl Drop for Outside {
     fn drop(&mut self) {
-        // A thread that is ending has no thread-locals left, and needs none.
-        let _ = INSIDE.try_with(|c| c.set(self.before));
+        INSIDE.set(self.before);
     }
 }
 
@@ -73,8 +72,18 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
 /// Runs our code; a panic becomes an error.
 pub(super) fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     silence();
-    let _scope = Scope::enter(true);
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(payload)))
+    // Looked up once: in a shared library that is a call. It has no destructor, so it is there as long as its thread.
+    INSIDE.with(|inside| {
+        let before = inside.replace(true);
+        let outcome = caught(body);
+        inside.set(before);
+        outcome.unwrap_or_else(Err)
+    })
+}
+
+/// The same where [`run`] is under way already, which then goes on.
+pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(body)).map_err(panicked)
 }
 
 /// Runs our code where no error can be told: a panic becomes the neutral value.
@@ -84,7 +93,7 @@ pub(super) fn or<T>(neutral: T, body: impl FnOnce() -> T) -> T {
 
 /// Runs host code from inside an entry point. What it does is its own business, its panics too.
 pub(super) fn outside<T>(host: impl FnOnce() -> T) -> T {
-    let _scope = Scope::enter(false);
+    let _outside = Outside::enter();
     host()
 }
 

@@ -30,6 +30,26 @@ pub struct apl_event {
 }
 
 impl apl_event {
+    /// One that is not there yet.
+    pub(super) fn none() -> apl_event {
+        apl_event { event: Event::none(), name: OnceCell::new(), json: OnceCell::new() }
+    }
+
+    /// Makes it the handle of another event.
+    ///
+    /// # Safety
+    /// As for [`apl_event::lend`].
+    pub(super) unsafe fn fill(&mut self, event: Event<'_>) {
+        // SAFETY: as in `lend`.
+        self.event = unsafe { std::mem::transmute::<Event<'_>, Event<'static>>(event) };
+        if self.name.get().is_some() {
+            self.name = OnceCell::new();
+        }
+        if self.json.get().is_some() {
+            self.json = OnceCell::new();
+        }
+    }
+
     /// A handle for an event.
     ///
     /// # Safety
@@ -51,6 +71,15 @@ unsafe fn get<'e, T>(event: *const apl_event, neutral: T, of: impl FnOnce(&'e ap
         Some(event) => guard::or(neutral, || of(event)),
         None => neutral,
     }
+}
+
+/// The same for what cannot panic: it only reads.
+///
+/// # Safety
+/// As for [`get`].
+unsafe fn read<'e, T>(event: *const apl_event, neutral: T, of: impl FnOnce(&'e Event<'static>) -> T) -> T {
+    // SAFETY: the caller's promise.
+    unsafe { event.as_ref() }.map_or(neutral, |event| of(&event.event))
 }
 
 /// Receives events, a chunk at a time.
@@ -159,7 +188,7 @@ pub unsafe extern "C" fn apl_sse_open(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_kind(event: *const apl_event) -> i32 {
     // SAFETY: NULL or alive, by contract.
-    unsafe { get(event, 0, |e| e.event.kind as i32) }
+    unsafe { read(event, 0, |e| e.kind as i32) }
 }
 
 /// The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
@@ -179,9 +208,8 @@ pub unsafe extern "C" fn apl_event_type(event: *const apl_event) -> *const c_cha
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char {
-    let id = |e: &apl_event| if e.event.id.is_empty() { ptr::null() } else { e.event.id.as_ptr() };
     // SAFETY: NULL or alive, by contract.
-    unsafe { get(event, ptr::null(), id) }
+    unsafe { read(event, ptr::null(), |e| e.id_begin().unwrap_or(ptr::null())) }
 }
 
 /// The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
@@ -193,7 +221,7 @@ pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_data(event: *const apl_event, len: *mut usize) -> *const u8 {
     // SAFETY: NULL or alive, by contract.
-    let data: &[u8] = unsafe { get(event, None, |e| Some(e.event.data())) }.unwrap_or_default();
+    let data: &[u8] = unsafe { read(event, &[][..], |e| e.data()) };
     // SAFETY: `len` is NULL or may be written to, by contract.
     unsafe { handle::set(len, data.len()) };
     if event.is_null() { ptr::null() } else { data.as_ptr() }
@@ -222,5 +250,5 @@ pub unsafe extern "C" fn apl_event_json(event: *const apl_event, len: *mut usize
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_event_retry_ms(event: *const apl_event) -> i64 {
     // SAFETY: NULL or alive, by contract.
-    unsafe { get(event, -1, |e| e.event.retry.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX))) }
+    unsafe { read(event, -1, |e| e.retry.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX))) }
 }

@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::cancel::apl_cancel;
 use super::connector::{Target, apl_connector};
@@ -18,7 +18,7 @@ use super::{guard, handle};
 use crate::error::{Error, Kind, Result};
 use crate::pages::{By, Reader, Source};
 use crate::response::Response;
-use crate::sse::{Event, Events};
+use crate::sse::Events;
 use crate::stream::{Step, Stream};
 use crate::transfer::Progress;
 use crate::transport::Token;
@@ -34,28 +34,33 @@ pub struct apl_stream {
     /// Is a thread inside?
     busy: AtomicBool,
     inner: UnsafeCell<Inner>,
+    /// The event that came last, made with it: who asks for it needs no turn. NULL: none.
+    event: AtomicPtr<apl_event>,
+    /// Its place. It borrows from what is inside.
+    place: UnsafeCell<apl_event>,
 }
 
 /// What comes piece by piece, whatever the pieces are.
 pub(super) trait Pieces {
-    fn advance(&mut self) -> Result<Step>;
-    /// The piece that came last. The byte behind it is NUL.
-    fn piece(&self) -> &[u8];
-    fn event(&self) -> Option<Event<'_>>;
+    /// None: it has failed, and that is put into `failure`. So what nearly every call gives fits into a register.
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step>;
+    /// The piece that came last, and whether it is an event, which is then put into its handle. The byte behind it is
+    /// NUL.
+    ///
+    /// # Safety
+    /// The handle is not asked any more when the next step begins.
+    unsafe fn show(&self, handle: &mut apl_event) -> (&[u8], bool);
     fn response(&self) -> Option<&Response>;
     fn progress(&self) -> &Progress;
     fn checkpoint(&self) -> Option<String>;
 }
 
 impl Pieces for Stream {
-    fn advance(&mut self) -> Result<Step> {
-        self.advance()
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step> {
+        self.advance().map_err(|error| *failure = Some(error)).ok()
     }
-    fn piece(&self) -> &[u8] {
-        self.chunk()
-    }
-    fn event(&self) -> Option<Event<'_>> {
-        None
+    unsafe fn show(&self, _: &mut apl_event) -> (&[u8], bool) {
+        (self.chunk(), false)
     }
     fn response(&self) -> Option<&Response> {
         Some(self.response())
@@ -69,14 +74,15 @@ impl Pieces for Stream {
 }
 
 impl Pieces for Events {
-    fn advance(&mut self) -> Result<Step> {
-        self.advance()
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step> {
+        self.advance().map_err(|error| *failure = Some(error)).ok()
     }
-    fn piece(&self) -> &[u8] {
-        self.data()
-    }
-    fn event(&self) -> Option<Event<'_>> {
-        self.event_now()
+    unsafe fn show(&self, handle: &mut apl_event) -> (&[u8], bool) {
+        let Some(event) = self.event_now() else { return (&[], false) };
+        let data = event.data();
+        // SAFETY: the caller's promise.
+        unsafe { handle.fill(event) };
+        (data, true)
     }
     fn response(&self) -> Option<&Response> {
         self.response()
@@ -124,7 +130,6 @@ struct Inner {
     end: Option<std::result::Result<apl_status, Error>>,
     // What was handed out since the last piece, made when it was asked for.
     response: Option<Box<apl_response>>,
-    event: Option<apl_event>,
     progress: Option<Box<apl_progress>>,
     checkpoint: Option<Option<CString>>,
 }
@@ -135,10 +140,14 @@ struct Inside<'s>(&'s apl_stream);
 impl apl_stream {
     pub(super) fn into_raw(stream: impl Pieces + 'static, token: Arc<Token>) -> *mut apl_stream {
         let stream = Box::new(stream);
-        let inner =
-            Inner { stream, end: None, response: None, event: None, progress: None, checkpoint: None };
-        let inner = UnsafeCell::new(inner);
-        Box::into_raw(Box::new(apl_stream { token, busy: AtomicBool::new(false), inner }))
+        let inner = Inner { stream, end: None, response: None, progress: None, checkpoint: None };
+        Box::into_raw(Box::new(apl_stream {
+            token,
+            busy: AtomicBool::new(false),
+            inner: UnsafeCell::new(inner),
+            event: AtomicPtr::default(),
+            place: UnsafeCell::new(apl_event::none()),
+        }))
     }
 
     fn enter(&self) -> Option<Inside<'_>> {
@@ -166,14 +175,16 @@ impl Inner {
         if let Some(end) = &self.end {
             return end.clone();
         }
-        // The event first: it borrows from the stream.
-        (self.event, self.response, self.progress, self.checkpoint) = (None, None, None, None);
+        (self.response, self.progress, self.checkpoint) = (None, None, None);
         let outcome = if token.is_cancelled() {
             let mut error = Error::new(Kind::Cancelled, "the stream was closed, or cancelled by the caller");
             error.endpoint = Some(self.stream.progress().endpoint.clone());
             Err(error)
         } else {
-            guard::run(|| self.stream.advance())
+            let mut failure = None;
+            guard::caught(|| self.stream.advance(&mut failure)).and_then(|step| {
+                step.ok_or_else(|| failure.unwrap_or_else(|| Error::internal("a failure without a reason")))
+            })
         };
         let outcome = outcome.map(|step| match step {
             Step::Item => apl_status::Ok,
@@ -318,12 +329,20 @@ pub unsafe extern "C" fn apl_stream_next(
             let Some(mut inside) = stream.enter() else {
                 return Err(Error::new(Kind::Busy, "the stream is in use by another thread"));
             };
+            // What borrows from the last piece goes before it.
+            stream.event.store(ptr::null_mut(), Ordering::Relaxed);
             let inner = inside.inner();
             let status = inner.next(&stream.token)?;
             if status == apl_status::Ok {
-                let piece = inner.stream.piece();
+                let place = stream.place.get();
+                // Inside there is one thread, and the event from before is nobody's any more, by contract. This one is
+                // shown no longer than it is there: until the stream goes on, and it is freed as a whole.
+                let (piece, is_event) = inner.stream.show(&mut *place);
                 handle::set(data, piece.as_ptr());
                 handle::set(len, piece.len());
+                if is_event {
+                    stream.event.store(place, Ordering::Relaxed);
+                }
             }
             Ok(status)
         })
@@ -359,15 +378,9 @@ pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const 
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl_event {
-    let make = |inner: &mut Inner| {
-        let Inner { stream, event, end, .. } = inner;
-        let Some(now) = stream.event().filter(|_| end.is_none()) else { return ptr::null() };
-        // SAFETY: `next` lets go of it before the stream goes on, and `Inner` is freed as a whole.
-        let made = event.get_or_insert_with(|| unsafe { apl_event::lend(now) });
-        ptr::from_ref(made)
-    };
-    // SAFETY: NULL or alive, by contract.
-    unsafe { get(stream, make) }
+    // SAFETY: NULL or alive, by contract. Nothing here can panic.
+    let Some(stream) = (unsafe { stream.as_ref() }) else { return ptr::null() };
+    if stream.busy.load(Ordering::Acquire) { ptr::null() } else { stream.event.load(Ordering::Relaxed) }
 }
 
 /// How far a stream has come.

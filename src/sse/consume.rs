@@ -159,7 +159,7 @@ impl<'e> Taker<'e> {
         drop(queue);
         self.processed += chunk.iter().map(count).sum::<u64>();
         self.chunks += 1;
-        self.last_id = chunk.last().map(|event| event.event().id.to_owned());
+        self.last_id = chunk.last().map(|event| event.event().id().to_owned());
         match &mut self.on_events {
             Some(on_events) => self.stopped = on_events(&chunk) != 0,
             None => self.results.add(&chunk),

@@ -1,7 +1,7 @@
 //! One event, as it is handed out.
 
 use std::borrow::Cow;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,8 +29,8 @@ pub struct Event<'a> {
     pub kind: Kind,
     /// Its type; of what is no event, the kind's name.
     pub name: &'a str,
-    /// The id of the last event that had one, UTF-8; empty: there is none.
-    pub id: &'a CStr,
+    /// The id of the last event that had one, UTF-8, and a NUL behind it.
+    pub(super) id: &'a [u8],
     /// UTF-8, and a NUL behind it.
     pub(super) data: &'a [u8],
     /// The reconnection time that it brought along, milliseconds; of a disconnect, the wait.
@@ -40,9 +40,24 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// `data` has a NUL behind it.
-    pub(super) fn new(kind: Kind, name: &'a str, id: &'a CStr, data: &'a [u8]) -> Event<'a> {
+    /// `data` has a NUL behind it, and `id` ends with its.
+    pub(super) fn new(kind: Kind, name: &'a str, id: &'a [u8], data: &'a [u8]) -> Event<'a> {
         Event { kind, name, id, data, retry: None, decode_json: false }
+    }
+
+    /// Nothing yet.
+    pub fn none() -> Event<'static> {
+        Event::new(Kind::Event, "", b"\0", b"\0".split_at(0).0)
+    }
+
+    /// The id of the last event that had one, UTF-8; empty: there is none.
+    pub fn id(&self) -> &'a CStr {
+        CStr::from_bytes_with_nul(self.id).unwrap_or_default()
+    }
+
+    /// Where the same begins for C; None: there is none.
+    pub fn id_begin(&self) -> Option<*const c_char> {
+        (self.id.len() > 1).then(|| self.id.as_ptr().cast())
     }
 
     /// Its data, a comment's text, or why a connection has ended. The byte behind it is NUL.
@@ -76,7 +91,7 @@ impl<'a> Event<'a> {
         let decoded = self.decode_json.then(|| decode::check(self.data).ok()).flatten();
         let decoded = decoded.and_then(|(_, json)| serde_json::from_str::<&RawValue>(json).ok());
         let json = Json {
-            id: self.id.to_str().ok().filter(|id| !id.is_empty()),
+            id: self.id().to_str().ok().filter(|id| !id.is_empty()),
             event: self.name,
             data: decoded.map_or(Data::Text(&raw_data), Data::Json),
             retry: self.retry,
@@ -106,7 +121,8 @@ impl<'a> Event<'a> {
 pub struct Owned {
     kind: Kind,
     name: Box<str>,
-    id: Box<CStr>,
+    /// With the NUL.
+    id: Box<[u8]>,
     /// With the NUL.
     data: Vec<u8>,
     retry: Option<u64>,
@@ -132,8 +148,11 @@ mod tests {
     use super::*;
 
     fn json(id: &CStr, data: &str, decode_json: bool) -> String {
-        let event =
-            Event { retry: Some(5), decode_json, ..Event::new(Kind::Event, "message", id, data.as_bytes()) };
+        let event = Event {
+            retry: Some(5),
+            decode_json,
+            ..Event::new(Kind::Event, "message", id.to_bytes_with_nul(), data.as_bytes())
+        };
         assert_eq!(event.to_owned().event().json(), event.json());
         event.json()
     }

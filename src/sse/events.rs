@@ -106,9 +106,21 @@ impl Events {
     }
 
     /// Waits for the next event.
+    #[inline]
     pub fn advance(&mut self) -> Result<Step> {
         self.current = Current::Nothing;
         let until = self.settings.wait.and_then(|wait| Instant::now().checked_add(wait));
+        // What nearly every call is.
+        if self.news.is_none()
+            && let Some(step) = self.read(until)
+        {
+            return Ok(step);
+        }
+        self.go_on(until)
+    }
+
+    #[cold]
+    fn go_on(&mut self, until: Option<Instant>) -> Result<Step> {
         loop {
             if let Some(news) = self.news.take() {
                 self.current = Current::News(news);
@@ -145,11 +157,11 @@ impl Events {
         }
     }
 
-    /// Reads on the connection. None: the state has changed.
+    /// Reads on the connection. None: there is none, or the state has changed.
     fn read(&mut self, until: Option<Instant>) -> Option<Step> {
         let State::Open(opened) = &mut self.state else { return None };
         loop {
-            match self.parser.advance() {
+            match self.parser.advance(opened.piece_mut()) {
                 Ok(Found::Nothing) => {}
                 Ok(Found::Event) => return self.event(),
                 Ok(Found::Comment) => {
@@ -157,18 +169,12 @@ impl Events {
                     return Some(Step::Item);
                 }
                 Err(TooLarge) => {
-                    let most = self.settings.limits.max_event;
-                    let what = format!("an event of more than {most} bytes (limits.max_event)");
-                    let error = opened.failed(Error::new(Failure::TooLarge, what));
-                    self.over(Some(error));
+                    self.too_large();
                     return None;
                 }
             }
-            match opened.read(self.parser.space(), until) {
-                Ok(Read::Bytes(n)) => {
-                    self.parser.filled(n);
-                    self.progress.add(n as u64);
-                }
+            match opened.next_piece(until) {
+                Ok(Read::Bytes(n)) => self.progress.add(n as u64),
                 Ok(Read::Nothing) => return Some(Step::Idle),
                 Ok(Read::End) => {
                     self.ended(None);
@@ -185,7 +191,7 @@ impl Events {
     /// There is an event. None: it ends the stream, and is not handed out.
     fn event(&mut self) -> Option<Step> {
         self.reconnect.delivered();
-        match self.answer.take(self.parser.data()) {
+        match self.answer.take(self.parser.data(piece(&self.state))) {
             Meaning::Part => {}
             Meaning::End => {
                 self.over(None);
@@ -200,19 +206,33 @@ impl Events {
         self.progress.chunks += 1;
         self.current = Current::Event;
         if self.settings.max_events.is_some_and(|max| self.progress.chunks >= max) {
+            self.parser.detach(piece(&self.state));
             self.over(None);
         }
         Some(Step::Item)
     }
 
+    #[cold]
+    fn too_large(&mut self) {
+        let most = self.settings.limits.max_event;
+        let what = format!("an event of more than {most} bytes (limits.max_event)");
+        let error = Error::new(Failure::TooLarge, what);
+        let error = match &mut self.state {
+            State::Open(opened) => opened.failed(error),
+            _ => self.place(error),
+        };
+        self.over(Some(error));
+    }
+
     /// A failure that the server tells in an event.
+    #[cold]
     fn refused(&mut self, words: &str) -> Error {
         let State::Open(opened) = &mut self.state else {
             return Error::internal("an event without an answer");
         };
         let what = format!("an event tells of a failure (error_path): {words}");
         let mut error = opened.failed(Error::new(Failure::HttpStatus, what));
-        let body = self.parser.data().to_vec();
+        let body = self.parser.data(opened.piece()).to_vec();
         error.response = Some(Arc::new(Response::new(opened.head.clone(), opened.meta.clone(), body)));
         error
     }
@@ -255,6 +275,7 @@ impl Events {
     }
 
     /// A connection came to its end, or did not come to be: the stream goes on, or ends too.
+    #[cold]
     fn ended(&mut self, error: Option<Error>) {
         if let Some(time) = self.parser.take_time() {
             self.reconnect.asked(time);
@@ -290,6 +311,7 @@ impl Events {
     }
 
     /// It ends. What there is of an answer goes with its failure.
+    #[cold]
     fn over(&mut self, mut error: Option<Error>) {
         if let Some(error) = &mut error
             && let Some((text, is_cut)) = self.answer.partial()
@@ -318,17 +340,19 @@ impl Events {
     }
 
     /// The data of what was found last. The byte behind it is NUL.
+    #[inline]
     pub fn data(&self) -> &[u8] {
         match &self.current {
             Current::Nothing => &[],
-            Current::Event | Current::Comment => self.parser.data(),
+            Current::Event | Current::Comment => self.parser.data(piece(&self.state)),
             Current::News(News(_, text, _)) => &text[..text.len() - 1],
         }
     }
 
     /// What was found last; None: nothing, or the end.
+    #[inline]
     pub fn event_now(&self) -> Option<Event<'_>> {
-        let (parser, id) = (&self.parser, self.parser.last_id_c());
+        let (parser, id) = (&self.parser, self.parser.last_id_nul());
         Some(match &self.current {
             Current::Nothing => return None,
             Current::Event => Event {
@@ -367,6 +391,14 @@ impl Events {
     /// The place where the stream began.
     pub fn begun_behind(&self) -> Option<String> {
         self.checkpoint_behind(&self.settings.last_id)
+    }
+}
+
+/// What is read of the connection, where there is one.
+fn piece(state: &State) -> &[u8] {
+    match state {
+        State::Open(opened) => opened.piece(),
+        _ => &[],
     }
 }
 

@@ -12,6 +12,7 @@ mod llm;
 #[doc(hidden)] // Public for who feeds it bytes that no server sends.
 pub mod parser;
 mod reconnect;
+mod scan;
 mod settings;
 
 pub use consume::{Consumed, OnEvents, consume};

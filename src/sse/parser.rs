@@ -1,14 +1,18 @@
 //! Reads a stream of events as the WHATWG HTML standard says (9.2.6), piece by piece. Pure.
 //!
-//! The bytes are read into the parser's own buffer, and an event's data stays where it came: further lines of it are
-//! moved up behind the first, and what is handed out has its NUL where the line's end was.
+//! A piece is read where it lies, and an event's data stays there: further lines of it are moved up behind the first,
+//! and what is handed out has its NUL where the line's end was. The parser itself keeps only what a piece has begun and
+//! not ended.
 
-use std::ffi::CStr;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-/// Room for what comes, as long as no event is longer.
+use super::scan::{Width, line_end};
+
+mod plain;
+
+/// Room for what is kept, as long as no event is longer.
 const ROOM: usize = 16 * 1024;
 /// So many times in a row the room above was enough, before more of it is given back.
 const SHRINK_AFTER: u32 = 100;
@@ -24,7 +28,7 @@ pub enum Found {
     Event,
     /// A comment, where they are wanted: [`Parser::data`] is its text.
     Comment,
-    /// Nothing more in what came so far.
+    /// Nothing more in this piece.
     Nothing,
 }
 
@@ -32,35 +36,49 @@ pub enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
+/// Where a text lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the piece that is read.
+    Piece,
+    /// In the line that an earlier piece has begun.
+    Line,
+    /// In the data that was begun in an earlier piece.
+    Kept,
+    /// It is not what the server has sent, which was not UTF-8.
+    Replaced,
+}
+
 /// A parser of one stream, which may come over several connections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parser {
-    /// What came lies in `..end`. It is as long as there is room.
-    buf: Vec<u8>,
-    end: usize,
-    /// Where the line begins that has no end yet, and how far it was looked through.
-    line: usize,
-    scan: usize,
+    width: Width,
+    /// How far the piece was read.
+    at: usize,
+    /// A line that earlier pieces have begun.
+    line: Vec<u8>,
     /// The last line ended with CR: an LF right behind it belongs to that end.
     after_cr: bool,
-    /// No byte of this connection was looked at yet: there may be a byte order mark.
+    /// No line of this connection was begun yet: there may be a byte order mark.
     at_start: bool,
-    /// The data buffer. Its end lies before `line`.
-    data: Option<Range<usize>>,
+    /// The data buffer: where it lies, and whether it is known to be ASCII.
+    data: Option<(Place, Range<usize>)>,
+    ascii: bool,
+    kept: Vec<u8>,
     /// The event type buffer.
     name: String,
-    /// The last event ID buffer, and whether it differs from the string.
-    id: String,
+    /// The last event ID buffer, UTF-8 with a NUL behind it; it counts where it differs from the string.
+    id: Vec<u8>,
     new_id: bool,
-    /// The last event ID string, and a NUL behind it: what a reconnect tells.
-    last_id: String,
+    /// The last event ID string, the same way: what a reconnect tells.
+    last_id: Vec<u8>,
     /// What `retry` says in this block, and what it said since somebody asked.
     retry: Option<u64>,
     time: Option<u64>,
     found: Found,
-    item: Range<usize>,
+    item: (Place, Range<usize>),
     /// What is handed out where the server's bytes are not UTF-8.
-    replaced: Option<Vec<u8>>,
+    replaced: Vec<u8>,
     max: usize,
     comments: bool,
     /// How often in a row less room was enough.
@@ -71,136 +89,88 @@ impl Parser {
     /// For events of at most `max` bytes, after the one with `last_id`; empty: from the first.
     pub fn new(max: usize, comments: bool, last_id: &str) -> Parser {
         Parser {
-            buf: Vec::new(),
-            end: 0,
-            line: 0,
-            scan: 0,
+            width: Width::widest(),
+            at: 0,
+            line: Vec::new(),
             after_cr: false,
             at_start: true,
             data: None,
+            ascii: true,
+            kept: Vec::new(),
             name: String::new(),
-            id: last_id.to_owned(),
+            id: Vec::new(),
             new_id: false,
-            last_id: format!("{last_id}\0"),
+            last_id: format!("{last_id}\0").into_bytes(),
             retry: None,
             time: None,
             found: Found::Nothing,
-            item: 0..0,
-            replaced: None,
+            item: (Place::Piece, 0..0),
+            replaced: Vec::new(),
             max,
             comments,
             quiet: 0,
         }
     }
 
-    /// Another connection begins: what was not complete on the last one is discarded. The id stays, so that events
-    /// without one keep it.
+    /// Another connection begins: what was not complete on the last one is discarded, and what was not read of its
+    /// piece. The id stays, so that events without one keep it.
     pub fn restart(&mut self) {
-        (self.end, self.line, self.scan) = (0, 0, 0);
+        self.let_go();
+        self.at = 0;
+        self.line.clear();
+        self.kept.clear();
         (self.after_cr, self.at_start) = (false, true);
         self.clear();
-        self.id.replace_range(.., &self.last_id[..self.last_id.len() - 1]);
         self.new_id = false;
     }
 
-    /// Where the next bytes go: as many as there are may be written to its beginning, and then [`Parser::filled`].
-    /// What was found before is gone.
-    pub fn space(&mut self) -> &mut [u8] {
-        debug_assert_eq!(self.found, Found::Nothing);
-        if self.line == self.end && self.data.is_none() {
-            self.empty();
+    /// Looks for the next event in a piece of the stream. After [`Found::Nothing`] all of it was read, and the next
+    /// piece is due; else the same one comes again, untouched.
+    pub fn advance(&mut self, piece: &mut [u8]) -> Result<Found, TooLarge> {
+        self.let_go();
+        if self.at_start {
+            self.pass_bom(piece);
         }
-        if self.buf.len() - self.end <= self.buf.len() / 4 {
-            self.make_room();
-        }
-        &mut self.buf[self.end..]
-    }
-
-    /// So many bytes came.
-    pub fn filled(&mut self, count: usize) {
-        self.end += count;
-    }
-
-    /// Takes bytes that came elsewhere; the same as reading them into [`Parser::space`].
-    pub fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let space = self.space();
-            let n = space.len().min(bytes.len());
-            space[..n].copy_from_slice(&bytes[..n]);
-            self.filled(n);
-            bytes = &bytes[n..];
-        }
-    }
-
-    /// Nothing is kept: what comes next is written to the beginning.
-    fn empty(&mut self) {
-        self.quiet = if self.end <= ROOM { self.quiet.saturating_add(1) } else { 0 };
-        if self.buf.len() > ROOM && self.quiet >= SHRINK_AFTER {
-            self.buf = vec![0; ROOM];
-        }
-        (self.end, self.line, self.scan) = (0, 0, 0);
-    }
-
-    /// Moves what is kept to the beginning, and doubles the buffer where that is not enough.
-    fn make_room(&mut self) {
-        let mut at = 0;
-        if let Some(data) = &mut self.data {
-            self.buf.copy_within(data.clone(), 0);
-            *data = 0..data.len();
-            // Behind it there is a byte for a line feed or for the NUL.
-            at = data.end + 1;
-        }
-        self.buf.copy_within(self.line..self.end, at);
-        let by = self.line - at;
-        (self.line, self.scan, self.end) = (at, self.scan - by, self.end - by);
-        if self.buf.len() < self.end * 2 || self.buf.is_empty() {
-            let room = (self.buf.len() * 2).max(ROOM);
-            self.buf.resize(room, 0);
-        }
-    }
-
-    /// Looks for the next event in what came. After [`Found::Nothing`] more has to come.
-    pub fn advance(&mut self) -> Result<Found, TooLarge> {
-        match std::mem::replace(&mut self.found, Found::Nothing) {
-            Found::Event => self.clear(),
-            Found::Comment => self.replaced = None,
-            Found::Nothing => {}
-        }
-        if self.at_start && !self.pass_bom() {
-            return Ok(Found::Nothing);
+        if self.line.is_empty() && self.data.is_none() {
+            if self.at == piece.len() && !self.is_roomy() {
+                self.at = 0;
+                return Ok(Found::Nothing);
+            }
+            if !self.after_cr && self.plain_event(piece) {
+                return Ok(Found::Event);
+            }
         }
         loop {
-            if self.after_cr && self.line < self.end {
+            if self.after_cr && self.at < piece.len() {
                 self.after_cr = false;
-                self.line += usize::from(self.buf[self.line] == b'\n');
-                self.scan = self.line;
+                self.at += usize::from(piece[self.at] == b'\n');
             }
-            let rest = &self.buf[self.scan..self.end];
-            let at = match rest.first() {
+            let from = self.at;
+            let (end, ascii) = match piece.get(from) {
                 // The empty line behind an event.
-                Some(b'\n') => Some(0),
-                _ => memchr2(b'\n', b'\r', rest),
+                Some(b'\n') => (from, true),
+                Some(_) => line_end(self.width, piece, from),
+                None => (from, true),
             };
-            let Some(at) = at else {
-                self.scan = self.end;
-                self.check(self.end - self.line)?;
+            let Some(&byte) = piece.get(end) else {
+                self.keep(piece)?;
                 return Ok(Found::Nothing);
             };
-            let line = self.line..self.scan + at;
-            let mut next = line.end + 1;
-            if self.buf[line.end] == b'\r' {
-                match self.buf[..self.end].get(next) {
-                    Some(b'\n') => next += 1,
+            self.at = end + 1;
+            if byte == b'\r' {
+                match piece.get(end + 1) {
+                    Some(b'\n') => self.at += 1,
                     Some(_) => {}
                     None => self.after_cr = true,
                 }
             }
-            (self.line, self.scan) = (next, next);
-            if line.is_empty() {
-                self.dispatch()?;
+            if !self.line.is_empty() {
+                self.end_line(&piece[from..end])?;
+            } else if from == end {
+                self.dispatch(piece)?;
             } else {
-                self.check(line.len())?;
-                self.field(line);
+                self.check(end - from)?;
+                self.field(piece, from..end, Place::Piece, ascii);
             }
             if self.found != Found::Nothing {
                 return Ok(self.found);
@@ -208,114 +178,249 @@ impl Parser {
         }
     }
 
-    /// Passes over a byte order mark. False: too little came to know.
-    fn pass_bom(&mut self) -> bool {
-        let begin = &self.buf[..self.end.min(BOM.len())];
-        if begin.len() < BOM.len() && BOM.starts_with(begin) {
-            return false;
+    /// What was found before is gone.
+    fn let_go(&mut self) {
+        if self.item.0 != Place::Piece {
+            match std::mem::replace(&mut self.item, (Place::Piece, 0..0)).0 {
+                Place::Line => self.line.clear(),
+                Place::Replaced => self.replaced = Vec::new(),
+                Place::Piece | Place::Kept => {}
+            }
         }
-        if begin == BOM {
-            (self.line, self.scan) = (BOM.len(), BOM.len());
+        if std::mem::replace(&mut self.found, Found::Nothing) == Found::Event {
+            self.clear();
         }
-        self.at_start = false;
-        true
+    }
+
+    /// Passes over a byte order mark. What only begins like one is a line.
+    fn pass_bom(&mut self, piece: &[u8]) {
+        while let Some(byte) = piece.get(self.at) {
+            if *byte != BOM[self.line.len()] {
+                self.at_start = false;
+                return;
+            }
+            self.at += 1;
+            self.line.push(*byte);
+            if self.line.len() == BOM.len() {
+                self.line.clear();
+                self.at_start = false;
+                return;
+            }
+        }
+    }
+
+    /// The piece is over: what it has begun is kept.
+    fn keep(&mut self, piece: &[u8]) -> Result<(), TooLarge> {
+        let rest = &piece[std::mem::take(&mut self.at)..];
+        if !rest.is_empty() || !self.line.is_empty() || self.data.is_some() {
+            self.check(self.line.len() + rest.len())?;
+            self.line.extend_from_slice(rest);
+        }
+        match &mut self.data {
+            Some((Place::Kept, _)) => {}
+            Some((place, range)) => {
+                self.kept.clear();
+                self.kept.extend_from_slice(&piece[range.clone()]);
+                (*place, *range) = (Place::Kept, 0..range.len());
+            }
+            None => self.kept.clear(),
+        }
+        if self.is_roomy() {
+            self.shrink();
+        }
+        Ok(())
+    }
+
+    /// Has it the room of a large event?
+    fn is_roomy(&self) -> bool {
+        self.line.capacity() + self.kept.capacity() > 2 * ROOM
+    }
+
+    /// Gives back the room of a large event where it is not needed any more.
+    fn shrink(&mut self) {
+        let is_enough = self.line.len() <= ROOM && self.kept.len() <= ROOM;
+        self.quiet = if is_enough { self.quiet + 1 } else { 0 };
+        if self.quiet >= SHRINK_AFTER {
+            self.line.shrink_to(ROOM);
+            self.kept.shrink_to(ROOM);
+        }
+    }
+
+    /// The line that was begun earlier ends with these bytes.
+    fn end_line(&mut self, rest: &[u8]) -> Result<(), TooLarge> {
+        let length = self.line.len() + rest.len();
+        self.check(length)?;
+        self.line.extend_from_slice(rest);
+        // It is read as if it were a piece, with the end that it has there.
+        self.line.push(b'\n');
+        let mut line = std::mem::take(&mut self.line);
+        self.field(&mut line, 0..length, Place::Line, false);
+        match &mut self.data {
+            Some((place @ Place::Line, _)) => {
+                *place = Place::Kept;
+                self.line = std::mem::replace(&mut self.kept, line);
+            }
+            _ => self.line = line,
+        }
+        if self.item.0 != Place::Line {
+            self.line.clear();
+        }
+        Ok(())
     }
 
     /// Is there still room in the event for such a line?
     fn check(&self, line: usize) -> Result<(), TooLarge> {
-        let data = self.data.as_ref().map_or(0, Range::len);
+        let data = self.data.as_ref().map_or(0, |(_, range)| range.len());
         if data + line > self.max.saturating_add(PREFIX) { Err(TooLarge) } else { Ok(()) }
     }
 
-    fn field(&mut self, line: Range<usize>) {
-        let bytes = &self.buf[line.clone()];
+    /// Takes a line of these bytes, which are the piece or the line that was kept.
+    fn field(&mut self, bytes: &mut [u8], line: Range<usize>, place: Place, ascii: bool) {
+        let text = &bytes[line.clone()];
         // What nearly every line is.
-        if bytes.starts_with(b"data:") {
-            return self.add_data(self.value(line.start + 5, line.end));
-        }
-        if bytes.starts_with(b"id:") {
-            return self.set_id(self.value(line.start + 3, line.end));
-        }
-        let (name, from) = match memchr(b':', bytes) {
-            Some(at) => (&bytes[..at], line.start + at + 1),
-            None => (bytes, line.end),
+        let (name, from) = if text.starts_with(b"data:") {
+            (&b"data"[..], b"data:".len())
+        } else if text.starts_with(b"id:") {
+            (&b"id"[..], b"id:".len())
+        } else {
+            match memchr(b':', text) {
+                Some(at) => (&text[..at], at + 1),
+                None => (text, text.len()),
+            }
         };
-        let value = self.value(from, line.end);
+        let value = value(bytes, line.start + from, line.end);
         match name {
-            b"id" => self.set_id(value),
-            b"event" => set(&mut self.name, &self.buf[value]),
-            b"data" => self.add_data(value),
+            b"data" => self.add_data(bytes, value, place, ascii),
+            b"id" => self.set_id(&bytes[value], ascii),
+            b"event" => {
+                self.name.clear();
+                self.name.push_str(&String::from_utf8_lossy(&bytes[value]));
+            }
             b"retry" => {
-                if let Some(time) = number(&self.buf[value]) {
+                if let Some(time) = number(&bytes[value]) {
                     (self.retry, self.time) = (Some(time), Some(time));
                 }
             }
-            b"" if self.comments => self.hand_out(value, Found::Comment),
+            b"" if self.comments => {
+                self.hand_out(bytes, (place, value), ascii);
+                self.found = Found::Comment;
+            }
             _ => {}
         }
     }
 
-    /// A value without the one space that may stand before it.
-    fn value(&self, from: usize, to: usize) -> Range<usize> {
-        from + usize::from(self.buf[from..to].first() == Some(&b' '))..to
+    #[inline]
+    fn set_id(&mut self, value: &[u8], ascii: bool) {
+        if value.contains(&0) {
+            return;
+        }
+        self.id.clear();
+        if ascii {
+            self.id.extend_from_slice(value);
+        } else {
+            self.id.extend_from_slice(String::from_utf8_lossy(value).as_bytes());
+        }
+        self.id.push(0);
+        self.new_id = true;
     }
 
-    fn set_id(&mut self, value: Range<usize>) {
-        let value = &self.buf[value];
-        if !value.contains(&0) {
-            set(&mut self.id, value);
-            self.new_id = true;
+    /// The block is over: its id is that of the last event.
+    fn commit_id(&mut self) {
+        if std::mem::take(&mut self.new_id) {
+            std::mem::swap(&mut self.last_id, &mut self.id);
         }
     }
 
-    fn add_data(&mut self, value: Range<usize>) {
-        let Some(data) = &mut self.data else {
-            self.data = Some(value);
-            return;
-        };
-        self.buf[data.end] = b'\n';
-        let to = data.end + 1;
-        data.end = to + value.len();
-        self.buf.copy_within(value, to);
+    fn add_data(&mut self, bytes: &mut [u8], value: Range<usize>, place: Place, ascii: bool) {
+        self.ascii &= ascii;
+        match &mut self.data {
+            None => self.data = Some((place, value)),
+            Some((Place::Kept, range)) => {
+                self.kept.truncate(range.end);
+                self.kept.push(b'\n');
+                self.kept.extend_from_slice(&bytes[value]);
+                range.end = self.kept.len();
+                self.ascii = false;
+            }
+            // It lies further in front in the same bytes.
+            Some((_, range)) => {
+                bytes[range.end] = b'\n';
+                let to = range.end + 1;
+                range.end = to + value.len();
+                bytes.copy_within(value, to);
+            }
+        }
     }
 
     /// An empty line: the event is complete, if there is one.
-    fn dispatch(&mut self) -> Result<(), TooLarge> {
-        if std::mem::take(&mut self.new_id) {
-            self.last_id.clone_from(&self.id);
-            self.last_id.push('\0');
-        }
-        match self.data.clone() {
-            Some(data) if data.len() > self.max => return Err(TooLarge),
-            Some(data) => self.hand_out(data, Found::Event),
+    fn dispatch(&mut self, piece: &mut [u8]) -> Result<(), TooLarge> {
+        self.commit_id();
+        match self.data.take() {
+            Some((_, data)) if data.len() > self.max => return Err(TooLarge),
+            Some(data) => {
+                self.hand_out(piece, data, self.ascii);
+                self.found = Found::Event;
+            }
             None => self.clear(),
         }
         Ok(())
     }
 
     /// Decoded line by line or as a whole, UTF-8 gives the same: a line's end belongs to no longer sequence.
-    fn hand_out(&mut self, item: Range<usize>, found: Found) {
-        let bytes = &self.buf[item.clone()];
-        // The first look is the faster one, by far.
-        if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
-            let mut text = String::from_utf8_lossy(bytes).into_owned().into_bytes();
-            text.push(0);
-            self.replaced = Some(text);
+    #[inline]
+    fn hand_out(&mut self, bytes: &mut [u8], (place, range): (Place, Range<usize>), ascii: bool) {
+        if place == Place::Kept {
+            self.kept.truncate(range.end);
+            self.kept.push(0);
+        } else {
+            bytes[range.end] = 0;
         }
-        self.buf[item.end] = 0;
-        (self.item, self.found) = (item, found);
+        self.item = (place, range);
+        if ascii {
+            return;
+        }
+        self.decode(bytes);
+    }
+
+    /// Puts a replacement there where what is handed out is not UTF-8.
+    #[cold]
+    fn decode(&mut self, bytes: &[u8]) {
+        let (place, range) = self.item.clone();
+        let text = if place == Place::Kept { &self.kept[range] } else { &bytes[range] };
+        if std::str::from_utf8(text).is_err() {
+            self.replaced = String::from_utf8_lossy(text).into_owned().into_bytes();
+            self.item = (Place::Replaced, 0..self.replaced.len());
+            self.replaced.push(0);
+        }
     }
 
     fn clear(&mut self) {
-        (self.data, self.retry, self.replaced, self.found) = (None, None, None, Found::Nothing);
+        (self.data, self.ascii, self.retry) = (None, true, None);
         self.name.clear();
     }
 
-    /// The data of an event, or the text of a comment: UTF-8. The byte behind it is NUL.
-    pub fn data(&self) -> &[u8] {
-        match &self.replaced {
-            Some(text) => &text[..text.len() - 1],
-            None => &self.buf[self.item.clone()],
+    /// The data of an event, or the text of a comment: UTF-8. The byte behind it is NUL. `piece`: the one that it was
+    /// found in.
+    pub fn data<'d>(&'d self, piece: &'d [u8]) -> &'d [u8] {
+        self.bytes(piece).get(self.item.1.clone()).unwrap_or_default()
+    }
+
+    fn bytes<'d>(&'d self, piece: &'d [u8]) -> &'d [u8] {
+        match self.item.0 {
+            Place::Piece => piece,
+            Place::Line => &self.line,
+            Place::Kept => &self.kept,
+            Place::Replaced => &self.replaced,
+        }
+    }
+
+    /// Keeps what was found, because its piece goes.
+    pub fn detach(&mut self, piece: &[u8]) {
+        if self.item.0 == Place::Piece {
+            self.kept.clear();
+            self.kept.extend_from_slice(&piece[self.item.1.clone()]);
+            self.item = (Place::Kept, 0..self.kept.len());
+            self.kept.push(0);
         }
     }
 
@@ -326,12 +431,12 @@ impl Parser {
 
     /// The id of the last event, its own or that of one before; empty: none.
     pub fn last_id(&self) -> &str {
-        &self.last_id[..self.last_id.len() - 1]
+        str::from_utf8(&self.last_id[..self.last_id.len() - 1]).unwrap_or_default()
     }
 
-    /// The same as C takes it: there is never a NUL in an id.
-    pub fn last_id_c(&self) -> &CStr {
-        CStr::from_bytes_with_nul(self.last_id.as_bytes()).unwrap_or_default()
+    /// The same with the NUL behind it; there is no other in an id.
+    pub(super) fn last_id_nul(&self) -> &[u8] {
+        &self.last_id
     }
 
     /// The reconnection time that an event brought along, milliseconds.
@@ -345,13 +450,9 @@ impl Parser {
     }
 }
 
-/// Sets a text to bytes, decoded.
-fn set(text: &mut String, bytes: &[u8]) {
-    text.clear();
-    match std::str::from_utf8(bytes) {
-        Ok(valid) => text.push_str(valid),
-        Err(_) => text.push_str(&String::from_utf8_lossy(bytes)),
-    }
+/// Where the value lies that begins there or behind the one space that may stand before it.
+fn value(bytes: &[u8], from: usize, to: usize) -> Range<usize> {
+    from + usize::from(bytes[from..to].first() == Some(&b' '))..to
 }
 
 /// Digits only; a number that no integer holds is the largest one.

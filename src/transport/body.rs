@@ -15,6 +15,8 @@ use super::shared::Shared;
 use super::splice::{Moved, Splice, Unmoved};
 use super::terms::Terms;
 
+mod pieces;
+
 /// Memory that is set aside at once for a body whose length the server names.
 const ALLOCATE: u64 = 1 << 20;
 
@@ -37,6 +39,8 @@ pub struct Body {
     received: u64,
     reusable: bool,
     length_known: bool,
+    /// Where the last piece lies in the connection's input.
+    piece: Range<usize>,
     /// Since when nothing comes, as long as the caller does not wait for it in one go.
     quiet_since: Option<Instant>,
 }
@@ -72,6 +76,7 @@ impl Body {
             received: 0,
             reusable,
             length_known,
+            piece: 0..0,
             quiet_since: None,
         };
         if matches!(body.state, State::Length(0)) {

@@ -80,21 +80,49 @@ impl Chunked {
             at += 1;
         }
     }
+
+    /// The next chunk, where it comes right behind another one, all of it is at hand, and it has `most` bytes at most:
+    /// `skip` bytes of framing and `len` of data. None: anything else, and nothing was looked at.
+    #[inline]
+    pub fn whole(&mut self, input: &[u8], most: u64) -> Option<(usize, usize)> {
+        if self.state != State::DataCr || !input.starts_with(b"\r\n") {
+            return None;
+        }
+        let (len, length) = plain_size(&input[2..])?;
+        let skip = 2 + length;
+        // Its state stays the same: behind its data.
+        (len <= most && len <= (input.len() - skip) as u64).then_some((skip, len as usize))
+    }
 }
 
 /// The size of a chunk with data, and the length of its line, where that is all there and has nothing else in it.
+#[inline]
 fn plain_size(input: &[u8]) -> Option<(u64, usize)> {
     let mut size = 0;
     for (at, byte) in input.iter().take(8).enumerate() {
-        match (byte, byte | 0x20) {
-            (b'0'..=b'9', _) => size = size << 4 | u64::from(byte - b'0'),
-            (_, lower @ b'a'..=b'f') => size = size << 4 | u64::from(lower - b'a' + 10),
-            (b'\r', _) if size > 0 && input.get(at + 1) == Some(&b'\n') => return Some((size, at + 2)),
-            _ => return None,
+        let digit = DIGITS[usize::from(*byte)];
+        if digit < 16 {
+            size = size << 4 | u64::from(digit);
+        } else if *byte == b'\r' && size > 0 && input.get(at + 1) == Some(&b'\n') {
+            return Some((size, at + 2));
+        } else {
+            return None;
         }
     }
     None
 }
+
+/// What each byte is as a hexadecimal digit; 16: it is none.
+static DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digits[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 impl State {
     fn after(self, byte: u8) -> Result<State, Fail> {

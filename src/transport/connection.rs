@@ -14,6 +14,8 @@ use super::terms::{Patience, Terms};
 use crate::response::Head;
 
 const INPUT: usize = 16 * 1024;
+/// The same for a body that comes faster than it is taken.
+const BULK_INPUT: usize = 64 * 1024;
 const OUTPUT: usize = 4 * 1024;
 /// What an idle connection may keep of either buffer.
 const IDLE_BUFFER: usize = 16 * 1024;
@@ -313,6 +315,11 @@ impl Connection {
         &self.input[range]
     }
 
+    /// The same, to be changed.
+    pub fn taken_mut(&mut self, range: std::ops::Range<usize>) -> &mut [u8] {
+        &mut self.input[range]
+    }
+
     /// Waits for more input. `Ok(0)`: the peer ended in good order.
     pub fn fill(&mut self, terms: &Terms, patience: Patience) -> Result<usize, Fail> {
         self.make_room();
@@ -341,6 +348,10 @@ impl Connection {
     /// Room for some more input behind `end`.
     fn make_room(&mut self) {
         if self.start == self.end {
+            // All of it was filled the last time.
+            if self.end == self.input.len() && (INPUT..BULK_INPUT).contains(&self.end) {
+                self.input = vec![0; BULK_INPUT];
+            }
             (self.start, self.end) = (0, 0);
         }
         if self.input.len() - self.end >= 1024 {

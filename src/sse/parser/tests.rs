@@ -59,19 +59,30 @@ fn plain(stream: &[u8], last_id: &str) -> (Vec<Out>, String, Option<u64>) {
     (out, last_id, time)
 }
 
-fn drain(parser: &mut Parser, out: &mut Vec<Out>) {
+/// Every width of the scan that this machine has.
+const WIDTHS: usize = 2;
+
+fn parser(width: usize, max: usize, comments: bool, last_id: &str) -> Parser {
+    let widths: [Width; WIDTHS] = [Width::PLAIN, Width::widest()];
+    Parser { width: widths[width], ..Parser::new(max, comments, last_id) }
+}
+
+/// Reads a piece to its end.
+fn read(parser: &mut Parser, piece: &[u8], out: &mut Vec<Out>) -> Result<(), TooLarge> {
+    let mut piece = piece.to_vec();
     loop {
-        let found = parser.advance().unwrap();
+        let found = parser.advance(&mut piece)?;
         if found == Found::Nothing {
-            return;
+            return Ok(());
         }
-        let data = parser.data();
-        let behind = match &parser.replaced {
-            Some(text) => text[text.len() - 1],
-            None => parser.buf[parser.item.end],
-        };
-        assert_eq!(behind, 0, "a NUL stands behind what is handed out");
-        let data = std::str::from_utf8(data).unwrap().to_owned();
+        let data = parser.data(&piece).to_vec();
+        let end = parser.item.1.end;
+        assert_eq!(parser.bytes(&piece)[end], 0, "a NUL stands behind what is handed out");
+        // What is kept beyond the piece is the same.
+        let mut other = parser.clone();
+        other.detach(&piece);
+        assert_eq!((other.data(&[]), other.bytes(&[])[other.item.1.end]), (&data[..], 0));
+        let data = String::from_utf8(data).unwrap();
         out.push(match found {
             Found::Comment => Out::Comment(data),
             _ => Out::Event {
@@ -84,14 +95,25 @@ fn drain(parser: &mut Parser, out: &mut Vec<Out>) {
     }
 }
 
-fn parse<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<Out>, String, Option<u64>) {
-    let mut parser = Parser::new(MAX, true, "first");
+fn parse_with<'p>(
+    width: usize,
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+) -> (Vec<Out>, String, Option<u64>) {
+    let mut parser = parser(width, MAX, true, "first");
     let mut out = Vec::new();
     for piece in pieces {
-        parser.feed(piece);
-        drain(&mut parser, &mut out);
+        read(&mut parser, piece, &mut out).unwrap();
     }
     (out, parser.last_id().to_owned(), parser.take_time())
+}
+
+/// What every width of the scan finds.
+fn parse<'p>(pieces: impl IntoIterator<Item = &'p [u8]> + Clone) -> (Vec<Out>, String, Option<u64>) {
+    let found = parse_with(0, pieces.clone());
+    for width in 1..WIDTHS {
+        assert_eq!(parse_with(width, pieces.clone()), found, "width {width}");
+    }
+    found
 }
 
 fn events(stream: &[u8]) -> Vec<Out> {
@@ -122,6 +144,40 @@ fn every_split_of_a_stream_gives_the_same_events() {
             assert_eq!(parse([&stream[..at], &stream[at..]]), expected, "split at {at}");
         }
         assert_eq!(parse(stream.chunks(1)), expected, "byte by byte");
+    }
+}
+
+/// The scan looks at 64 bytes and more at once: what it looks for stands at every place in them, with every kind of end
+/// and of byte in front, and all of it is cut at every place.
+#[test]
+fn every_place_in_what_is_seen_at_once_gives_the_same_events() {
+    let ends = ["\n", "\r", "\r\n"];
+    for length in (0..140).chain([190, 191, 192, 193, 254, 255, 256, 257]) {
+        let end = ends[length % 3];
+        let text = "0123456789abcdefghijklmnopqrstuv".repeat(9);
+        for odd in ["", "\u{fc}", "\u{8}", "\0"] {
+            let data = format!("{}{odd}", &text[..length]);
+            let stream = format!(
+                "id: {length}{end}data: {data}{end}data:{data}{end}{end}: {data}{end}data: x{end}{end}"
+            );
+            let stream = stream.as_bytes();
+            let expected = plain(stream, "first");
+            assert_eq!(parse([stream]), expected, "{length} {odd:?}");
+            for at in 0..=stream.len() {
+                assert_eq!(
+                    parse([&stream[..at], &stream[at..]]),
+                    expected,
+                    "{length} {odd:?}, split at {at}"
+                );
+            }
+        }
+        // Bytes that are no UTF-8, whichever the scan meets first.
+        let broken = [&text.as_bytes()[..length], b"\xff\xc3", end.as_bytes(), b"data: \xe2\x82"].concat();
+        let stream = [&b"data: "[..], &broken, end.as_bytes(), end.as_bytes(), b"data: next\n\n"].concat();
+        let expected = plain(&stream, "first");
+        for at in 0..=stream.len() {
+            assert_eq!(parse([&stream[..at], &stream[at..]]), expected, "{length}, split at {at}");
+        }
     }
 }
 
@@ -158,7 +214,7 @@ proptest! {
             from = cut;
         }
         parts.push(&stream[from..]);
-        prop_assert_eq!(parse(parts), plain(&stream, "first"));
+        prop_assert_eq!(parse(parts.iter().copied()), plain(&stream, "first"));
     }
 }
 
@@ -173,26 +229,44 @@ fn ids_are_kept_reset_and_never_have_a_nul() {
 fn an_incomplete_event_is_discarded_and_so_is_its_id() {
     let mut parser = Parser::new(MAX, false, "");
     let mut out = Vec::new();
-    parser.feed(b"id: 1\ndata: whole\n\nid: 2\nevent: x\nretry: 5\ndata: cut\n");
-    drain(&mut parser, &mut out);
+    read(&mut parser, b"id: 1\ndata: whole\n\nid: 2\nevent: x\nretry: 5\ndata: cut\n", &mut out).unwrap();
     parser.restart();
     // An LF at the beginning is no second half of a CR LF, and a byte order mark may stand there again.
-    parser.feed(b"\xef\xbb\xbfdata: next\n\n");
-    drain(&mut parser, &mut out);
+    read(&mut parser, b"\xef\xbb\xbfdata: next\n\n", &mut out).unwrap();
     assert_eq!(out, [event("message", "1", "whole"), event("message", "1", "next")]);
     // It was asked for, whatever became of the event.
     assert_eq!((parser.take_time(), parser.take_time()), (Some(5), None));
 }
 
 #[test]
+fn a_connection_that_ends_within_a_piece_leaves_nothing_of_it() {
+    let mut parser = Parser::new(MAX, true, "");
+    let mut out = Vec::new();
+    for piece in [
+        &b"id: 1\r\ndata: a\r\ndata: b\r\n\r\nid: 2\n"[..],
+        b"id: 3\ndata: be",
+        b": com",
+        b"\xef\xbb",
+        b"data: x\r",
+    ] {
+        assert_ne!(parser.advance(&mut piece.to_vec()), Err(TooLarge));
+        parser.restart();
+    }
+    read(&mut parser, b"\ndata: next\n\n", &mut out).unwrap();
+    assert_eq!(out, [event("message", "1", "next")]);
+}
+
+#[test]
 fn an_event_is_as_large_as_allowed_and_no_byte_larger() {
     let limited = |stream: &[u8]| {
-        let mut parser = Parser::new(100, false, "");
-        for piece in stream.chunks(7) {
-            parser.feed(piece);
-            while parser.advance()? != Found::Nothing {}
+        for width in 0..WIDTHS {
+            let mut parser = parser(width, 100, false, "");
+            for piece in stream.chunks(7) {
+                read(&mut parser, piece, &mut Vec::new())?;
+            }
         }
-        Ok(())
+        // And in one piece.
+        read(&mut Parser::new(100, false, ""), stream, &mut Vec::new())
     };
     let lines = |n: usize, line: &str| format!("{}\n", line.repeat(n));
     assert_eq!(limited(format!("data: {}\n\n", "x".repeat(100)).as_bytes()), Ok(()));
@@ -207,23 +281,32 @@ fn an_event_is_as_large_as_allowed_and_no_byte_larger() {
 #[test]
 fn what_is_no_data_takes_no_room_however_much_of_it_comes() {
     let mut parser = Parser::new(MAX, false, "");
-    parser.feed(b"data: begin\n");
+    let take = |parser: &mut Parser, piece: &[u8]| {
+        let mut out = Vec::new();
+        read(parser, piece, &mut out).unwrap();
+        out
+    };
+    let room = |parser: &Parser| parser.line.capacity() + parser.kept.capacity();
+    assert_eq!(take(&mut parser, b"data: begin\n"), []);
     for _ in 0..10_000 {
-        parser.feed(b": a comment within the event, and another one right behind it\nunknown: x\n");
-        assert_eq!(parser.advance(), Ok(Found::Nothing));
+        let piece = b"omment within the event, and another one right behind it\nunknown: x\n: a c";
+        assert_eq!(take(&mut parser, piece), []);
     }
-    parser.feed(b"data: end\n\n");
-    assert_eq!(parser.advance(), Ok(Found::Event));
-    assert_eq!(parser.data(), b"begin\nend");
-    assert!(parser.buf.len() <= 2 * ROOM, "{}", parser.buf.len());
-    // The room of one large event is given back.
-    parser.advance().unwrap();
-    parser.feed(format!("data: {}\n\n", "x".repeat(MAX)).as_bytes());
-    assert_eq!(parser.advance(), Ok(Found::Event));
-    for _ in 0..2 * SHRINK_AFTER {
-        parser.advance().unwrap();
-        parser.feed(b"data: small\n\n");
-        assert_eq!(parser.advance(), Ok(Found::Event));
+    assert_eq!(take(&mut parser, b"\ndata: end\n\n"), [event("message", "", "begin\nend")]);
+    assert!(room(&parser) <= ROOM, "{}", room(&parser));
+    // The room of one large event is given back, whatever comes behind it.
+    for behind in
+        [&[&b"data: small\n\n"[..]][..], &[b"data: sm", b"all\n", b"data: er\n\n"], &[b": comment\n"]]
+    {
+        let large = format!("data: {}", "x".repeat(MAX / 2));
+        assert_eq!(take(&mut parser, large.as_bytes()), []);
+        assert_eq!(take(&mut parser, b"\ndata:"), []);
+        assert_eq!(take(&mut parser, b"\n\n").len(), 1);
+        for _ in 0..2 * SHRINK_AFTER {
+            for piece in behind {
+                take(&mut parser, piece);
+            }
+        }
+        assert!(room(&parser) <= 4 * ROOM, "{}", room(&parser));
     }
-    assert_eq!(parser.buf.len(), ROOM);
 }

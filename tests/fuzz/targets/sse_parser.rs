@@ -63,10 +63,10 @@ fn parse(
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at(cuts.next().map_or(rest.len(), |cut| rest.len().min(usize::from(*cut))));
             rest = behind;
-            parser.feed(piece);
+            let mut piece = piece.to_vec();
             loop {
-                let found = parser.advance()?;
-                let data = String::from_utf8(parser.data().to_vec());
+                let found = parser.advance(&mut piece)?;
+                let data = String::from_utf8(parser.data(&piece).to_vec());
                 items.push(match found {
                     Found::Nothing => break,
                     Found::Comment => Item::Comment(data.unwrap()),
