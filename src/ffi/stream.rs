@@ -96,14 +96,11 @@ impl Pieces for Events {
 }
 
 impl<S: Source> Pieces for Reader<S> {
-    fn advance(&mut self) -> Result<Step> {
-        self.advance()
+    fn advance(&mut self, failure: &mut Option<Error>) -> Option<Step> {
+        self.advance().map_err(|error| *failure = Some(error)).ok()
     }
-    fn piece(&self) -> &[u8] {
-        self.piece()
-    }
-    fn event(&self) -> Option<Event<'_>> {
-        None
+    unsafe fn show(&self, _: &mut apl_event) -> (&[u8], bool) {
+        (self.piece(), false)
     }
     fn response(&self) -> Option<&Response> {
         self.response()

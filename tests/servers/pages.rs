@@ -109,7 +109,7 @@ impl Shown {
         };
         let pages = self.records.len().div_ceil(self.size);
         let requests = |from: usize| pages - from / self.size + usize::from(self.ends_empty);
-        assert!(pages > 2 && self.records.len() % self.size != 0, "no place in the middle");
+        assert!(pages > 2 && !self.records.len().is_multiple_of(self.size), "no place in the middle");
 
         let answer = good(connect().fetch("x", None, None));
         assert_eq!(self.names(&answer.body), self.records);
@@ -223,7 +223,7 @@ fn signed() -> Value {
 fn tell(action: &str, bodies: impl IntoIterator<Item = Value>) {
     let api: Api = one(&its("moto"), logs(action), signed());
     for body in bodies {
-        good(api.send("x", &*body.to_string(), None));
+        good(api.send("x", &body.to_string(), None));
     }
 }
 
