@@ -139,6 +139,11 @@ impl Reading {
         }
     }
 
+    /// Is the answer one value a line, so that none is no fault?
+    pub(crate) fn is_lines(&self) -> bool {
+        self.decode == Decode::Ndjson
+    }
+
     /// Is the whole document the data?
     pub(crate) fn is_whole(&self) -> bool {
         self.path.is_none()

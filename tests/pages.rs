@@ -892,3 +892,249 @@ fn progress_counts_bytes_and_pieces() {
     assert_eq!(stream.next().unwrap(), Next::End);
     assert!(stream.progress().unwrap().done);
 }
+
+#[test]
+fn a_page_without_a_body_goes_on_where_its_head_says_so_and_is_no_end_where_nothing_does() {
+    // Lines may be none, and the next page is in the head.
+    let lines = Server::start(answering(|request| match request.target() {
+        "/x" => response("200 OK", "Link: </2>; rel=next\r\n", "{\"id\": 1}\n"),
+        "/2" => response("200 OK", "Link: </3>; rel=next\r\n", ""),
+        "/3" => response("204 No Content", "Link: </4>; rel=next\r\n", ""),
+        _ => response("200 OK", "", "{\"id\": 4}\n"),
+    }));
+    let endpoint = json!({"x": {"path": "/x", "decode": "ndjson", "pagination": {"style": "header_link"}}});
+    let api = api_of(&config(&lines, endpoint));
+    assert_eq!(ids(api.fetch("x", None, None).unwrap().text().as_bytes()), [1, 4]);
+    for pagination in
+        [json!({"cursor_path": "next"}), json!({"style": "page_number"}), json!({"next_url_path": "next"})]
+    {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(answering(move |_| match count.fetch_add(1, SeqCst) {
+            0 => ok_json(r#"{"data": [{"id": 1}], "next": "/2"}"#),
+            _ => response("200 OK", "", ""),
+        }));
+        let mut pagination = pagination;
+        pagination["data_path"] = "data".into();
+        let fault = fails(one(&server, pagination).fetch("x", None, None), DECODE, "no body");
+        assert_eq!(ids(partial(&fault).text().as_bytes()), [1]);
+    }
+}
+
+#[test]
+fn a_word_about_more_that_is_missing_ends_nothing() {
+    for style in [json!({"style": "page_number"}), json!({"cursor_path": "next"})] {
+        let server = Server::start(answering(|request| {
+            let more = request.target() == "/x" || request.target().ends_with("page=1");
+            let id = if more { 1 } else { 2 };
+            let data = if request.target().ends_with("page=3") { json!([]) } else { json!([{"id": id}]) };
+            ok_json(json!({"data": data, "next": more.then_some("b")}).to_string())
+        }));
+        let mut pagination = style;
+        pagination["data_path"] = "data".into();
+        pagination["has_more_path"] = "mor".into();
+        assert_eq!(ids(one(&server, pagination).fetch("x", None, None).unwrap().text().as_bytes()), [1, 2]);
+    }
+}
+
+#[test]
+fn one_thing_alone_is_a_listing_of_one_only_where_the_listing_begins_with_it() {
+    let server = Server::start(answering(|request| match request.target() {
+        "/x" => response("200 OK", "Link: </2>; rel=next\r\n", r#"[{"id": 1}]"#),
+        _ => ok_json(r#"{"message": "busy"}"#),
+    }));
+    let fault =
+        fails(one(&server, json!({"style": "header_link"})).fetch("x", None, None), DECODE, "an object");
+    assert_eq!(partial(&fault).text(), r#"[{"id": 1}]"#);
+    let server = Server::start(answering(|_| ok_json(r#"{"id": 1}"#)));
+    assert_eq!(
+        one(&server, json!({"next_page_path": "next"})).fetch("x", None, None).unwrap().text(),
+        r#"[{"id": 1}]"#
+    );
+    fails(one(&server, json!({"style": "page_number"})).fetch("x", None, None), DECODE, "an object");
+}
+
+#[test]
+fn all_of_something_that_is_missing_is_not_an_empty_page() {
+    let server = Server::start(answering(|request| {
+        ok_json(if request.target().ends_with("page=2") {
+            r#"{"error": "x"}"#
+        } else {
+            r#"{"data": {"rows": [{"id": 1}]}}"#
+        })
+    }));
+    for keys in [json!({"data_path": "$.data.rows[*]"}), json!({"data_path": "$.rows[*]"})] {
+        let mut endpoint = json!({"path": "/x", "pagination": keys});
+        if endpoint["pagination"]["data_path"] == "$.rows[*]" {
+            endpoint["response_path"] = "data".into();
+        }
+        let api = api_of(&config(&server, json!({"x": endpoint})));
+        let fault = fails(api.fetch("x", None, None), DECODE, "finds nothing");
+        assert_eq!(ids(partial(&fault).text().as_bytes()), [1]);
+    }
+    let endpoint = json!({"x": {"path": "/x?page=2", "response_path": "$.data.rows[*]"}});
+    fails(api_of(&config(&server, endpoint)).fetch("x", None, None), DECODE, "finds nothing");
+}
+
+#[test]
+fn the_warning_of_an_upgraded_link_has_no_secret_and_a_list_of_secrets_stays_whole() {
+    // SAFETY: only this test reads the variable, and it is set once.
+    unsafe { std::env::set_var("APL_TEST_TAG", "canary-tag") };
+    let server = leading(|n, _| match n {
+        1 => json!("/x?at=2"),
+        2 => json!("/x?at=3&since=later"),
+        _ => Value::Null,
+    });
+    let api = api_of(&config(
+        &server,
+        json!({"x": {"path": "/x", "params": {"tag": ["${APL_TEST_TAG}", "b-${APL_TEST_TAG}"], "since": "${APL_TEST_TAG}"},
+                     "pagination": {"style": "json_link", "data_path": "data", "next_url_path": "next"}}}),
+    ));
+    let stream = api.pages("x", None, None, None).unwrap();
+    let mut shown = String::new();
+    while let Next::Item(_) = stream.next().unwrap() {
+        shown += &stream.response().unwrap().meta.to_string();
+        shown += &stream.checkpoint().unwrap_or_default();
+    }
+    assert_eq!(
+        targets(&server)[1..],
+        [
+            "/x?at=2&tag=canary-tag&tag=b-canary-tag&since=canary-tag",
+            // What the server has put on is the server's.
+            "/x?at=3&since=later&tag=canary-tag&tag=b-canary-tag",
+        ]
+    );
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn the_token_goes_into_the_body_only_where_there_is_room_for_it() {
+    let server = serving();
+    let endpoint = |template: Value, path: &str| {
+        json!({"x": {"path": "/body", "method": "POST", "body_template": template,
+                     "pagination": {"cursor_path": "next", "cursor_body_path": path, "data_path": "data"}}})
+    };
+    for (template, path) in
+        [(json!({"queries": [{"q": 1}]}), "queries.0.cursor"), (json!([1]), "a"), (json!({"a": 1}), "a.b")]
+    {
+        let config = config(&server, endpoint(template, path));
+        fails(Api::new(&config.to_string()), INVALID_CONFIG, "/endpoints/x/pagination/cursor_body_path");
+    }
+    let api = api_of(&config(&server, endpoint(json!({"filter": "all"}), "paging.cursor")));
+    fails(api.fetch("x", None, r#"{"data": {"paging": [1]}}"#), INVALID_ARGUMENT, "/paging is not an object");
+    fails(api.fetch("x", None, r#"{"form": {"a": 1}}"#), INVALID_ARGUMENT, "/form");
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn pages_whose_items_are_all_dropped_are_not_the_same_page() {
+    let server = serving();
+    let mut endpoints = LISTING.endpoints(&json!({}));
+    endpoints["cursor"]["response_schema"] = json!({"items": {"properties": {"id": {"minimum": 16}}}});
+    endpoints["cursor"]["schema_policy"] = "drop_item".into();
+    let answer = api_of(&config(&server, endpoints)).fetch("cursor", None, None).unwrap();
+    assert_eq!(ids(answer.text().as_bytes()), [16, 17]);
+}
+
+#[test]
+fn what_is_behind_the_callers_limit_is_not_looked_at() {
+    let server = leading(|_, _| json!("http://evil.example/"));
+    for limits in [json!({"max_pages": 1}), json!({"max_records": 1})] {
+        let mut pagination = json!({"data_path": "data", "next_url_path": "next"});
+        for (key, value) in limits.as_object().unwrap() {
+            pagination[key] = value.clone();
+        }
+        let answer = one(&server, pagination.clone()).fetch("x", None, None).unwrap();
+        assert_eq!(ids(answer.text().as_bytes()).len(), 1);
+        assert!(answer.meta["checkpoint"].is_string(), "{}", answer.meta);
+    }
+}
+
+#[test]
+fn a_token_that_the_call_gives_goes_before_the_configured_one() {
+    let server = serving();
+    let mut endpoints = LISTING.endpoints(&json!({}));
+    for style in ["cursor", "body"] {
+        endpoints[style]["pagination"]["initial"] = "t/5&é".into();
+    }
+    let api = api_of(&config(&server, endpoints));
+    assert_eq!(ids(api.fetch("cursor", None, None).unwrap().text().as_bytes()), all()[5..]);
+    assert_eq!(
+        ids(api.fetch("cursor", r#"{"cursor": "t/10&é"}"#, None).unwrap().text().as_bytes()),
+        all()[10..]
+    );
+    let options = r#"{"data": {"paging": {"cursor": "t/15&é"}}}"#;
+    assert_eq!(ids(api.fetch("body", None, options).unwrap().text().as_bytes()), all()[15..]);
+}
+
+#[test]
+fn every_page_of_a_listing_by_post_has_an_idempotency_key_of_its_own() {
+    let server = serving();
+    let api = api(&server, &json!({}));
+    api.fetch("body", None, r#"{"idempotency_key": "k"}"#).unwrap();
+    let keys: Vec<String> =
+        server.requests().iter().map(|r| r.header("Idempotency-Key").unwrap().to_owned()).collect();
+    assert_eq!(keys[0], "k");
+    assert!(keys[1..].iter().all(|key| key.starts_with("k-")), "{keys:?}");
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{keys:?}");
+    api.fetch("body", None, r#"{"idempotency_key": "k"}"#).unwrap();
+    assert_eq!(
+        server.requests()[4..].iter().map(|r| r.header("Idempotency-Key").unwrap()).collect::<Vec<_>>(),
+        keys
+    );
+}
+
+#[test]
+fn a_total_that_is_passed_already_ends_nothing() {
+    for pagination in [json!({"style": "page_number"}), json!({"style": "offset", "limit": 5})] {
+        let server = Server::start(answering(|request| {
+            let target = request.target().replace("/x?", "/numbers?");
+            let style = if target.contains("offset") { "/offset?" } else { "/numbers?" };
+            let request = Request { head: request.head.replace("/x?", style), ..request.clone() };
+            let text = String::from_utf8(LISTING.answer(&request)).unwrap();
+            let (_, body) = text.split_once("\r\n\r\n").unwrap();
+            ok_json(body.replacen('{', "{\"total\":0,", 1))
+        }));
+        let mut pagination = pagination;
+        pagination["data_path"] = "data".into();
+        pagination["total_path"] = "total".into();
+        let answer = one(&server, pagination).fetch("x", None, None).unwrap();
+        assert_eq!(ids(answer.text().as_bytes()), all());
+        assert!(answer.meta["warnings"].to_string().contains("more came than"), "{}", answer.meta);
+    }
+}
+
+#[test]
+fn a_circle_back_to_the_first_page_is_seen_whatever_the_query_has_of_ours() {
+    let server = Server::start(answering(|request| {
+        let next = if request.target().contains("at=2") { "/x" } else { "/x?at=2" };
+        ok_json(json!({"data": [{"id": request.target().len()}], "next": next}).to_string())
+    }));
+    let mut config = config(
+        &server,
+        json!({"x": {"path": "/x", "pagination": {"style": "json_link", "data_path": "data", "next_url_path": "next"}}}),
+    );
+    config["auth"] = json!({"type": "api_key", "in": "query", "param_name": "key", "key": "canary-secret"});
+    fails(api_of(&config).fetch("x", None, None), PAGINATION, "circle");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn no_more_is_asked_for_ahead_than_the_records_that_are_wanted() {
+    let server = serving();
+    let answer =
+        api(&server, &json!({"max_records": 7})).fetch("numbers", None, r#"{"prefetch": 9}"#).unwrap();
+    assert_eq!((ids(answer.text().as_bytes()).len(), server.requests().len()), (7, 2));
+}
+
+#[test]
+fn a_token_in_a_header_keeps_its_letters_or_is_an_error() {
+    let server = Server::start(answering(|_| {
+        let mut answer = response("200 OK", "X-Next: caf?\r\n", "[{\"id\": 1}]");
+        let at = answer.iter().position(|b| *b == b'?').unwrap();
+        answer[at] = 0xe9;
+        answer
+    }));
+    let api = one(&server, json!({"cursor_header": "X-Next", "cursor_header_name": "X-Cursor"}));
+    fails(api.fetch("x", None, None), PAGINATION, "not UTF-8");
+    assert_eq!(server.requests().len(), 1);
+}

@@ -143,6 +143,12 @@ impl Paging {
                 let key = if style == PageStyle::Offset { "limit" } else { "page_size" };
                 return Err(("stop_on_short_page", format!("needs {key:?}: what is short?")));
             }
+            if size.as_ref().is_some_and(|(name, _)| *name == param) {
+                return Err((
+                    "limit_param",
+                    format!("{param:?} has the place already: they are two parameters"),
+                ));
+            }
             Ok(Counting { param, first, size, total: path("total_path", &keys.total_path)?, ends_short })
         };
         let style = match style {
@@ -166,11 +172,13 @@ impl Paging {
                 let way = Way::Parameter(param(&keys.cursor_variable, "after"));
                 Style::Marks { mark: Mark::PageInfo(connection(keys)?), way, initial: None }
             }
-            PageStyle::Cursor if keys.next_page_path.is_some() => Style::Marks {
-                mark: Mark::At(needed("next_page_path", &keys.next_page_path)?),
-                way: Way::Either(param(&keys.page_param, "page")),
-                initial: None,
-            },
+            PageStyle::Cursor if keys.next_page_path.as_ref().is_some_and(|p| !p.is_empty()) => {
+                Style::Marks {
+                    mark: Mark::At(needed("next_page_path", &keys.next_page_path)?),
+                    way: Way::Either(param(&keys.page_param, "page")),
+                    initial: None,
+                }
+            }
             PageStyle::Cursor => cursor(keys)?,
         };
         Ok(Paging {
@@ -181,6 +189,16 @@ impl Paging {
             max_records: keys.max_records,
             max_empty_pages: keys.max_empty_pages.unwrap_or(3),
         })
+    }
+
+    /// Items of one page, where that many are asked for.
+    pub fn size(&self) -> Option<u64> {
+        match &self.style {
+            Style::Numbers(counting) | Style::Offsets(counting) => {
+                counting.size.as_ref().map(|(_, size)| *size)
+            }
+            _ => None,
+        }
     }
 
     /// Does the number of the page that follows depend on nothing that an answer says?
@@ -289,7 +307,11 @@ fn fits(k: &Pagination, style: PageStyle) -> Result<(), Wrong> {
         (k.has_more_path.is_some(), "has_more_path", !matches!(style, SinglePage | Relay)),
         (k.limit.is_some(), "limit", style == Offset),
         (k.offset_param.is_some(), "offset_param", style == Offset),
-        (k.limit_param.is_some(), "limit_param", matches!(style, Offset | PageNumber)),
+        (
+            k.limit_param.is_some(),
+            "limit_param",
+            (style == Offset && k.limit.is_some()) || (style == PageNumber && k.page_size.is_some()),
+        ),
         (k.cursor_path.is_some(), "cursor_path", own),
         (k.cursor_header.is_some(), "cursor_header", own),
         (k.cursor_param.is_some(), "cursor_param", own),
@@ -349,6 +371,7 @@ mod tests {
             ("{cursor_path: next, cursor_body_path: a.b}", "Body([\"a\", \"b\"])"),
             ("{cursor_header: X-Next}", "Header(\"X-Next\")"),
             ("{style: cursor}", "LastRecord"),
+            ("{style: cursor, next_page_path: ''}", "LastRecord"),
             ("{next_url_path: links.next}", "Address"),
             ("{style: header_link}", "Link"),
             ("{style: single_page}", "Single"),
@@ -374,6 +397,8 @@ mod tests {
             ("{cursor_body_path: '$.a'}", "cursor_body_path"),
             ("{cursor_header_name: 'a b'}", "cursor_header_name"),
             ("{style: cursor, initial: {a: 1}}", "initial"),
+            ("{limit_param: n}", "limit_param"),
+            ("{page_size: 3, page_param: n, limit_param: n}", "limit_param"),
             ("{data_path: 'a..b'}", "data_path"),
         ] {
             let message = paging(keys).unwrap_err();

@@ -9,11 +9,12 @@ use url::Url;
 
 use super::{Connector, Ready};
 use crate::config::{Call, Counting, Endpoint, Origin, Paging, Style, Way, header_value};
+use crate::decode;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Policy;
 use crate::pages::{self, By, Listing, Page, Reader, Source, Turn};
 use crate::redact;
-use crate::request::{Body, CallOptions, Content, Prepared};
+use crate::request::{Body, CallOptions, Content, Prepared, merge_over, room_at};
 use crate::response::Response;
 use crate::transport::{Target, Token};
 
@@ -133,6 +134,35 @@ fn counted_by_the_call(
     params: Option<&str>,
     call: &CallOptions<'_>,
 ) -> Result<Option<u64>> {
+    if let Style::Marks { initial, way, .. } = &mut paging.style {
+        // What the call says goes first.
+        let is_said = match way {
+            Way::Parameter(name) => ready.prototype.parameter(name, params, call)?.is_some(),
+            Way::Body(steps) => {
+                let data = call.data.map_or("{}", RawValue::get);
+                room_at(data, steps).map_err(|place| {
+                    Error::argument(format!(
+                        "data: {place} is not an object, and the next page's token goes into it"
+                    ))
+                })?;
+                let other = [
+                    (call.keys.form.is_some(), "form"),
+                    (call.keys.multipart.is_some(), "multipart"),
+                    (call.keys.body_file.is_some(), "body_file"),
+                ];
+                if let Some((_, key)) = other.into_iter().find(|(there, _)| *there) {
+                    return Err(Error::argument(format!(
+                        "options: /{key}: the next page's token goes into a JSON body (cursor_body_path)"
+                    )));
+                }
+                is_there(data, steps)
+            }
+            Way::Header(_) | Way::Address | Way::Either(_) => false,
+        };
+        if is_said {
+            *initial = None;
+        }
+    }
     let (Style::Numbers(counting) | Style::Offsets(counting)) = &mut paging.style else { return Ok(None) };
     let number = |name: &str| {
         let Some(text) = ready.prototype.parameter(name, params, call)? else { return Ok(None) };
@@ -149,6 +179,20 @@ fn counted_by_the_call(
         *size = said.max(1);
     }
     number(&counting.param)
+}
+
+/// Is there something at the end of these steps?
+fn is_there(json: &str, steps: &[String]) -> bool {
+    let mut here = Some(json.trim_ascii());
+    for step in steps {
+        here = here.and_then(|object| {
+            decode::members(object)
+                .filter(|(name, _)| decode::name(name) == step.as_str())
+                .last()
+                .map(|(_, v)| v)
+        });
+    }
+    here.is_some_and(|value| value != "null")
 }
 
 /// The parameters that make a request one for this page: a JSON object.
@@ -208,7 +252,7 @@ impl Asker {
         if let (Style::Marks { way, .. }, Turn::Mark(mark)) = (&self.paging.style, turn) {
             match way {
                 Way::Body(steps) => {
-                    data = crate::request::merge_over(options.data, &nested(steps, mark))?;
+                    data = merge_over(options.data, &nested(steps, mark))?;
                     options.data = Some(serde_json::from_str::<&RawValue>(&data).map_err(Error::internal)?);
                 }
                 Way::Header(name) => {
@@ -247,8 +291,15 @@ impl Source for Asker {
     fn page(&self, turn: &Turn, left: Option<Duration>, token: Option<&Arc<Token>>) -> Result<Page> {
         self.prepare(turn, |ready, endpoint, policy, mut prepared| {
             prepared.deadline = left;
+            if *turn != Turn::First {
+                prepared.key_page(pages::identity(&format!("{turn:?}")));
+            }
+            // As for the reference; where the listing is one already, it would hide a failure.
+            let either =
+                matches!(self.paging.style, Style::Single | Style::Marks { way: Way::Either(_), .. });
+            let alone = either && *turn == Turn::First;
             let response = self.connector.perform(&policy, &prepared, token)?;
-            pages::read(&ready.reading, &self.paging, response)
+            pages::read(&ready.reading, &self.paging, alone, response)
                 .map_err(|unreadable| self.connector.unreadable(endpoint, &prepared, *unreadable))
         })
     }

@@ -22,8 +22,9 @@ pub struct Path {
 enum Kind {
     /// A dotted path or a JSON Pointer: one step after another.
     Steps(Vec<String>),
-    /// A JSONPath query; is it singular (RFC 9535 2.3.5.1), so that it gives one value and not a list?
-    Query { query: Box<JsonPath>, singular: bool },
+    /// A JSONPath query; is it singular (RFC 9535 2.3.5.1), so that it gives one value and not a list? One that ends with
+    /// `[*]` or `.*` gives all that is within something: where that is missing, it is no list without items.
+    Query { query: Box<JsonPath>, singular: bool, within: Option<Box<Path>> },
 }
 
 /// What a path leads to.
@@ -60,7 +61,10 @@ impl Path {
             None => return Err("must not be empty".into()),
             Some(b'$') => {
                 let query = JsonPath::parse(text).map_err(|e| format!("is not a JSONPath: {e}"))?;
-                Kind::Query { query: Box::new(query), singular: is_singular(text) }
+                let within = text.strip_suffix("[*]").or_else(|| text.strip_suffix(".*"));
+                let within =
+                    within.filter(|w| is_singular(w)).and_then(|w| Path::parse(w).ok()).map(Box::new);
+                Kind::Query { query: Box::new(query), singular: is_singular(text), within }
             }
             Some(b'/') => Kind::Steps(text[1..].split('/').map(unescape).collect::<Result<_, _>>()?),
             Some(_) => Kind::Steps(text.split('.').map(str::to_owned).collect()),
@@ -90,7 +94,13 @@ impl Path {
     pub fn locate(&self, json: &str) -> Result<Found, Missing> {
         match &self.kind {
             Kind::Steps(steps) => walk(json, steps).map(Found::One),
-            Kind::Query { query, singular } => {
+            Kind::Query { query, singular, within } => {
+                if let Some(within) = within
+                    && let Found::One(place) = within.locate(json)?
+                    && !json[place].starts_with(['[', '{'])
+                {
+                    return Err(Missing { step: None, found: "answer" });
+                }
                 let value = tolerant_value(json);
                 let mut wanted = Wanted::default();
                 let mut count = 0;
@@ -270,7 +280,10 @@ mod tests {
         assert_eq!(all("$.a[1:].v", json), ["2.00", "3e0"]);
         assert_eq!(all("$.a[2,0].v", json), ["3e0", "1.0"]);
         assert_eq!(all("$..w", json), ["1"]);
-        assert_eq!(all("$.nothing[*]", json), [""; 0]);
+        assert_eq!(all("$.a[?@.v > 9]", json), [""; 0]);
+        for path in ["$.nothing[*]", "$.nothing.*", "$.v[*]"] {
+            assert!(Path::parse(path).unwrap().locate(json).is_err(), "{path}");
+        }
     }
 
     #[test]

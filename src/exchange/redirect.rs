@@ -92,9 +92,8 @@ pub(super) fn link(base: &str, link: &str, allowed: &Allowed) -> Result<(String,
     let mut warning = None;
     if base.scheme() == "https" && url.scheme() == "http" && url.host() == base.host() {
         // Servers behind a proxy that has the certificate do not know that they are asked by https.
-        warning = url.set_scheme("https").ok().map(|()| {
-            format!("the link {link:?} leads from https to http on the same host: https is asked instead")
-        });
+        let what = "the next page's link leads from https to http on the same host; https was asked instead";
+        warning = url.set_scheme("https").ok().map(|()| what.to_owned());
     }
     let origin = Origin::of(&url).ok_or_else(|| format!("it leads to a `{}:` address", url.scheme()))?;
     if base.scheme() == "https" && !origin.is_https() {
@@ -259,7 +258,7 @@ mod tests {
         }
         let (address, warning) = link(HERE, "http://api.example/b?c", &far).unwrap();
         assert_eq!(address, "https://api.example/b?c");
-        assert!(warning.unwrap().contains("https is asked instead"));
+        assert!(warning.unwrap().contains("https was asked instead"));
         for (to, why) in [
             ("https://api.example:444/b", "https://api.example:444"),
             ("https://api.example./b", "another origin"),

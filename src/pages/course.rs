@@ -106,20 +106,14 @@ impl Course {
             (Style::Single, _) => None,
             (Style::Numbers(counting), Turn::Number(number)) => {
                 let pages = number.saturating_sub(counting.first).saturating_add(1);
-                let is_over = says.total.is_some_and(|total| pages >= total);
-                if *came == 0 && !is_over && says.total.is_some() {
-                    warning = Some(early("page", pages, says.total));
-                }
-                self.counted(counting, facts, is_over, number.checked_add(1))
+                warning = told_total("page", pages, *came, says.total);
+                self.counted(counting, facts, says.total == Some(pages), number.checked_add(1))
             }
             (Style::Offsets(counting), Turn::Number(offset)) => {
                 // By what came, not by what was asked for: a server may have a limit of its own.
                 let next = offset.checked_add(*came);
-                let is_over = says.total.is_some_and(|total| next.is_none_or(|next| next >= total));
-                if *came == 0 && !is_over && says.total.is_some() {
-                    warning = Some(early("item", *offset, says.total));
-                }
-                self.counted(counting, facts, is_over, next)
+                warning = told_total("item", offset.saturating_add(*came), *came, says.total);
+                self.counted(counting, facts, says.total.is_some() && says.total == next, next)
             }
             (Style::Marks { .. }, _) if says.has_more == Some(false) => None,
             (Style::Marks { .. }, _) => match &says.next {
@@ -192,11 +186,15 @@ fn lost(what: String) -> Error {
     Error::new(Kind::Pagination, what)
 }
 
-fn early(what: &str, at: u64, total: Option<u64>) -> String {
-    format!(
-        "the listing ended with an empty page at {what} {at}, although its total is {}",
-        total.unwrap_or_default()
-    )
+/// What is worth a warning of a total. One that is passed already is wrong, and ends nothing.
+fn told_total(what: &str, at: u64, came: u64, total: Option<u64>) -> Option<String> {
+    let total = total?;
+    if came == 0 && at < total {
+        return Some(format!(
+            "the listing ended with an empty page at {what} {at}, although its total is {total}"
+        ));
+    }
+    (came > 0 && at > total).then(|| format!("more came than the listing's total, which is {total}"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::course::hash;
 use super::{Given, Listing, Source};
 use crate::error::{Error, Kind, Result};
 use crate::response::{Head, Meta, PageNote, Response};
@@ -20,7 +21,7 @@ pub fn merge<S: Source>(mut listing: Listing<S>) -> Result<Response> {
             }
             Ok(None) => {
                 let checkpoint = listing.is_stopped().then(|| merged.checkpoint(&listing)).flatten();
-                return Ok(merged.finish(checkpoint));
+                return Ok(merged.finish(listing.is_stopped(), checkpoint));
             }
             Err(error) => return Err(merged.partial(error, &listing)),
         }
@@ -73,19 +74,26 @@ impl Merged {
 
     fn checkpoint<S: Source>(&self, listing: &Listing<S>) -> Option<String> {
         let last = self.last.as_ref();
-        listing.checkpoint(last.map(|(given, _)| given), last.map_or(0, |(_, count)| *count))
+        let count = last.map_or(0, |(_, count)| *count);
+        let hash = |given: &Given| given.page.records(0..count).map(hash);
+        listing.checkpoint(last.map(|(given, _)| given), count, hash)
     }
 
-    fn finish(mut self, checkpoint: Option<String>) -> Response {
+    /// `is_open`: is there more to go on to?
+    fn finish(mut self, is_open: bool, checkpoint: Option<String>) -> Response {
         self.array.push(b']');
         self.meta.items = Some(self.items);
+        if checkpoint.is_none() && is_open {
+            let what = "there is no checkpoint: the next page's token or address has a secret of the configuration in it";
+            self.meta.warnings.push(what.into());
+        }
         self.meta.checkpoint = checkpoint;
         Response::new(self.head, self.meta, self.array)
     }
 
     fn partial<S: Source>(self, mut error: Error, listing: &Listing<S>) -> Error {
         let checkpoint = self.checkpoint(listing);
-        error.partial = Some(Arc::new(self.finish(checkpoint)));
+        error.partial = Some(Arc::new(self.finish(true, checkpoint)));
         error
     }
 }

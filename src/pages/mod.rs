@@ -83,6 +83,8 @@ pub struct Listing<S> {
     handed_out: Option<(u64, Option<u128>)>,
     /// Why it cannot go on behind the page that was given last.
     pending: Option<Error>,
+    /// Is the course not behind that page, because it leads nowhere?
+    is_stuck: bool,
     /// In this call.
     pages: u64,
     records: u64,
@@ -132,6 +134,7 @@ impl<S: Source> Listing<S> {
             course,
             handed_out,
             pending: None,
+            is_stuck: false,
             pages: 0,
             records: 0,
             ahead: VecDeque::new(),
@@ -156,9 +159,13 @@ impl<S: Source> Listing<S> {
         })?;
         self.pages += 1;
         if turn == Turn::First {
-            self.course.came_from(page.response.meta.url.expose());
+            let address = page.response.meta.url.expose();
+            self.course.came_from(address);
+            if let Some(Turn::Address(address)) = self.source.public(&Turn::Address(address.to_owned())) {
+                self.course.came_from(&address);
+            }
         }
-        let hash = hash(page.records(0..page.kept).unwrap_or_default());
+        let hash = page.hash;
         self.course.check(page.came, hash).map_err(|error| self.lost(error, Some(&page)))?;
         let from = match self.handed_out {
             Some(handed_out) => self.skipped(handed_out, &page)?,
@@ -169,6 +176,7 @@ impl<S: Source> Listing<S> {
         // Its own records are good, whatever is wrong with where it leads.
         if let Err(error) = self.go_on(&mut page, hash) {
             self.pending = Some(self.lost(error, Some(&page)));
+            self.is_stuck = true;
         }
         let mut to = page.kept;
         if let Some(most) = self.settings.paging.max_records {
@@ -216,13 +224,11 @@ impl<S: Source> Listing<S> {
     fn stop(&mut self, given: &mut Given) {
         let paging = &self.settings.paging;
         let more = self.course.turn.is_some() || given.to < given.page.kept;
-        if !more || self.pending.is_some() {
+        if !more {
             return;
         }
         let reached = |key: &str, most: u64, what: &str| {
-            format!(
-                "stopped after {most} {what} ({key}), and there may be more; the checkpoint goes on from there"
-            )
+            format!("stopped after {most} {what} ({key}), and there may be more")
         };
         let warning = match (paging.max_records, paging.max_pages) {
             (Some(most), _) if self.records >= most => reached("max_records", most, "records"),
@@ -231,6 +237,8 @@ impl<S: Source> Listing<S> {
             }
             _ => return,
         };
+        // Nobody would have asked for what is behind it.
+        self.pending = None;
         given.page.response.meta.warnings.push(warning.clone());
         self.stopped = Some(warning);
     }
@@ -240,13 +248,19 @@ impl<S: Source> Listing<S> {
         self.stopped.is_some() || self.settings.paging.max_records == Some(0)
     }
 
-    /// The place behind the first `count` records of the page that was given last; None where it would show a secret.
-    pub fn checkpoint(&self, given: Option<&Given>, count: usize) -> Option<String> {
+    /// The place behind the first `count` records of the page that was given last, and `hash` what identifies them; None
+    /// where it would show a secret.
+    pub fn checkpoint(
+        &self,
+        given: Option<&Given>,
+        count: usize,
+        hash: impl Fn(&Given) -> Option<u128>,
+    ) -> Option<String> {
         let course = &self.course;
         let (turn, pages, records, skip, last) = match given {
-            Some(given) if count < given.page.kept || self.pending.is_some() => {
+            Some(given) if count < given.page.kept || self.is_stuck => {
                 let (pages, records, before) = given.before;
-                let last = if count == 0 { before } else { given.page.records(0..count).map(hash) };
+                let last = if count == 0 { before } else { hash(given) };
                 (Some(&given.turn), pages, records, count as u64, last)
             }
             _ => match self.handed_out {
@@ -292,9 +306,12 @@ impl<S: Source> Listing<S> {
         // What was asked for ahead is not what follows.
         self.ahead.clear();
         let mut most = u64::from(self.settings.prefetch) + 1;
-        let limits = [Some(self.settings.guard), self.settings.paging.max_pages];
-        for limit in limits.into_iter().flatten() {
+        let paging = &self.settings.paging;
+        for limit in [Some(self.settings.guard), paging.max_pages].into_iter().flatten() {
             most = most.min(u64::from(limit).saturating_sub(self.pages));
+        }
+        if let (Some(records), Some(size)) = (paging.max_records, paging.size()) {
+            most = most.min(records.saturating_sub(self.records).div_ceil(size));
         }
         let turns = self.course.ahead(&self.settings.paging, most);
         if turns.len() > 1 {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::course::hash;
 use super::link;
 use crate::answer::{Reading, Unreadable, array_of, narrow, text_of};
 use crate::config::{Counting, Items, Mark, Paging, Style, Way};
@@ -20,6 +21,8 @@ pub struct Page {
     pub kept: usize,
     /// From the first item to the end of the last one, in the body.
     pub inside: Range<usize>,
+    /// What identifies the items that the server has sent.
+    pub hash: u128,
     /// What the answer says of the next page.
     pub says: Says,
 }
@@ -68,13 +71,16 @@ pub enum Next {
 }
 
 /// Reads an answer as a page.
-pub fn read(reading: &Reading, paging: &Paging, response: Response) -> Result<Page, Unreadable> {
-    let response = reading.without_errors(response, |_| None)?;
+///
+/// `alone`: may one thing that is no array be a listing of one?
+pub fn read(reading: &Reading, paging: &Paging, alone: bool, response: Response) -> Result<Page, Unreadable> {
     let is_empty = response.body().is_empty();
     let (response, whole) = reading.document(response)?;
     let json = text_of(&response, &whole);
-    let found =
-        if is_empty { Ok((None, Says::default())) } else { both(reading, paging, &response.head, json) };
+    let found = match is_empty {
+        true => bodiless(reading, paging, &response.head),
+        false => both(reading, paging, alone, &response.head, json),
+    };
     let (items, says) = match found {
         Ok(found) => found,
         Err(error) => return Err(Box::new((error, response))),
@@ -93,10 +99,11 @@ pub fn read(reading: &Reading, paging: &Paging, response: Response) -> Result<Pa
     };
     let (came, inside) = extent(response.body());
     let length = response.body().len();
+    let hash = hash(&response.body()[inside.clone()]);
     let response = reading.judged(response)?;
     let (kept, inside) =
         if response.body().len() == length { (came, inside) } else { extent(response.body()) };
-    Ok(Page { response, came: came as u64, kept, inside, says })
+    Ok(Page { response, came: came as u64, kept, inside, hash, says })
 }
 
 /// How many items there are, and from where to where.
@@ -109,8 +116,26 @@ fn extent(array: &[u8]) -> (usize, Range<usize>) {
     (count, inside)
 }
 
+/// What a page without a body is: one without items, where that can be.
+fn bodiless(reading: &Reading, paging: &Paging, head: &Head) -> Result<(Option<Found>, Says)> {
+    // A server that says "no content" means it; lines may be none.
+    if !matches!(head.status, 204 | 205) && !reading.is_lines() {
+        return Err(Error::new(
+            Kind::Decode,
+            "the page has no body, so that nothing says whether it is the last one",
+        ));
+    }
+    says(paging, head, "null", None, None).map(|says| (None, says))
+}
+
 /// Where the items are, and what is said of the next page.
-fn both(reading: &Reading, paging: &Paging, head: &Head, json: &str) -> Result<(Option<Found>, Says)> {
+fn both(
+    reading: &Reading,
+    paging: &Paging,
+    alone: bool,
+    head: &Head,
+    json: &str,
+) -> Result<(Option<Found>, Says)> {
     // What `response_path` leads to; a list of several things has nothing within it to look for.
     let data = match &paging.items {
         Items::Connection(_) => Some(Found::One(0..json.len())),
@@ -133,9 +158,12 @@ fn both(reading: &Reading, paging: &Paging, head: &Head, json: &str) -> Result<(
     };
     if let Some(Found::One(place)) = &items {
         let text = json[place.clone()].trim_ascii_start();
-        let is_one = matches!(paging.items, Items::Whole) && reading.is_whole() && text.starts_with('{');
+        let is_one =
+            alone && matches!(paging.items, Items::Whole) && reading.is_whole() && text.starts_with('{');
         if !text.starts_with('[') && !is_one {
-            let what = format!("the page's items are {}, not an array (data_path)", kind(text));
+            let key =
+                if matches!(paging.items, Items::Connection(_)) { "connection_path" } else { "data_path" };
+            let what = format!("the page's items are {}, not an array ({key})", kind(text));
             return Err(Error::new(Kind::Decode, what));
         }
     }
@@ -207,8 +235,10 @@ fn says(paging: &Paging, head: &Head, json: &str, data: Option<&str>, items: Opt
     // In the whole document first, then within the data.
     let look = |path: &Path| locate_one(path, json).ok().or_else(|| locate_one(path, data?).ok());
     let has_more = paging.has_more.as_ref().map(|path| match look(path) {
-        Some("true") => Ok(true),
-        None | Some("false" | "null") => Ok(false),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        // It does not say: an API may leave it out, and a misspelt path must not end a listing.
+        None | Some("null") => Ok(None),
         Some(other) => Err(lost(format!("has_more_path `{}` leads to {}", path.as_str(), kind(other)))),
     });
     let total = |counting: &Counting| match counting.total.as_ref().map(|path| (path, look(path))) {
@@ -226,7 +256,9 @@ fn says(paging: &Paging, head: &Head, json: &str, data: Option<&str>, items: Opt
         Style::Marks { mark, way, .. } => {
             let value = match mark {
                 Mark::At(path) => look(path).map(str::to_owned),
-                Mark::Header(name) => head.get(name).map(|v| quoted(&String::from_utf8_lossy(v))),
+                Mark::Header(name) => {
+                    head.get(name).map(|value| text(name, value).map(quoted)).transpose()?
+                }
                 Mark::Link => linked(head)?.map(|target| quoted(&target)),
                 Mark::LastRecord => last_record(json, items)?,
                 Mark::PageInfo(path) => page_info(path, json)?,
@@ -234,11 +266,16 @@ fn says(paging: &Paging, head: &Head, json: &str, data: Option<&str>, items: Opt
             (value.map_or(Ok(None), |value| next(&value, way))?, None)
         }
     };
-    Ok(Says { next, has_more: has_more.transpose()?, total })
+    Ok(Says { next, has_more: has_more.transpose()?.flatten(), total })
 }
 
 fn lost(what: String) -> Error {
     Error::new(Kind::Pagination, what)
+}
+
+/// A field's value that is going to be sent again, so that no letter of it may be replaced.
+fn text<'h>(name: &str, value: &'h [u8]) -> Result<&'h str> {
+    std::str::from_utf8(value).map_err(|_| lost(format!("the header {name} is not UTF-8")))
 }
 
 fn quoted(text: &str) -> String {
@@ -281,7 +318,7 @@ fn looks_like_address(text: &str) -> bool {
 }
 
 fn linked(head: &Head) -> Result<Option<String>> {
-    let fields: Vec<_> = head.get_all("link").map(String::from_utf8_lossy).collect();
+    let fields = head.get_all("link").map(|value| text("Link", value)).collect::<Result<Vec<_>>>()?;
     let header = fields.join(", ");
     let broken = |what: String| lost(format!("the header Link cannot be read (RFC 8288): {what}"));
     let targets = link::targets(&header, "next").map_err(broken)?;

@@ -1,6 +1,9 @@
 //! A listing, handed on piece by piece: one page, or one record, at a time.
 
+use std::cell::RefCell;
 use std::ops::Range;
+
+use twox_hash::XxHash3_128;
 
 use super::{Given, Listing, Source};
 use crate::decode::Place;
@@ -31,6 +34,16 @@ pub struct Reader<S> {
     /// Where a byte of the page is NUL, so that a record ends with one, and what it was.
     ended: Option<(usize, u8)>,
     progress: Progress,
+    /// The end of the record that was handed on last, from the beginning of the page's first one.
+    behind: usize,
+    hashed: RefCell<Hashed>,
+}
+
+/// What was hashed of a page.
+#[derive(Default)]
+struct Hashed {
+    hasher: XxHash3_128,
+    upto: usize,
 }
 
 impl<S: Source> Reader<S> {
@@ -38,7 +51,18 @@ impl<S: Source> Reader<S> {
     pub fn new(listing: Listing<S>, by: By) -> Reader<S> {
         let progress = Progress::new(&listing.settings.endpoint, 0);
         let place = Place::first(&[]);
-        Reader { listing, by, given: None, place, piece: 0..0, part: None, ended: None, progress }
+        Reader {
+            listing,
+            by,
+            given: None,
+            place,
+            piece: 0..0,
+            part: None,
+            ended: None,
+            progress,
+            behind: 0,
+            hashed: RefCell::default(),
+        }
     }
 
     /// Goes on to the next piece. Pages without records are passed over.
@@ -54,6 +78,9 @@ impl<S: Source> Reader<S> {
             };
             let (from, to) = (given.from, given.to);
             self.place = Place::first(given.page.response.body());
+            self.hashed = RefCell::default();
+            let done = if self.by == By::Page { to } else { from };
+            self.behind = given.page.records(0..done).map_or(0, <[u8]>::len);
             self.given = Some((given, from));
             if from < to {
                 let is_item = match self.by {
@@ -87,7 +114,17 @@ impl<S: Source> Reader<S> {
     /// The place behind the piece that came last.
     pub fn checkpoint(&self) -> Option<String> {
         let given = self.given.as_ref();
-        self.listing.checkpoint(given.map(|(given, _)| given), given.map_or(0, |(_, count)| *count))
+        let count = given.map_or(0, |(_, count)| *count);
+        self.listing.checkpoint(given.map(|(given, _)| given), count, |given| Some(self.hash(given)))
+    }
+
+    /// What identifies the records of the page so far. Each is looked at once, however often somebody asks.
+    fn hash(&self, given: &Given) -> u128 {
+        let Hashed { hasher, upto } = &mut *self.hashed.borrow_mut();
+        let start = given.page.inside.start;
+        hasher.write(&given.page.response.body()[start + *upto..start + self.behind]);
+        *upto = self.behind;
+        hasher.finish_128()
     }
 
     /// Passes over records that were handed out before.
@@ -109,6 +146,7 @@ impl<S: Source> Reader<S> {
             self.ended = Some((record.end, std::mem::replace(byte, 0)));
         }
         *count += 1;
+        self.behind = record.end - given.page.inside.start;
         self.came(record);
         true
     }

@@ -1,10 +1,8 @@
 //! Many items in one body.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::body::merge;
+use super::body::{merge, room_at};
 use super::content::Media;
 use crate::config::Fault;
 use crate::config::endpoint::{Batch, BatchAs, BodyKind};
@@ -35,26 +33,12 @@ impl Bulk {
         };
         let bulk = Bulk { form: batch.form, steps };
         if let (BatchAs::ItemsAt, Some(template)) = (bulk.form, template) {
-            bulk.fits(template).map_err(|f| f.under("path"))?;
+            let room = room_at(template, &bulk.steps).map_err(|place| {
+                Fault::new(format!("leads through {place} of body_template, which is not an object"))
+            });
+            room.map_err(|f| f.under("path"))?;
         }
         Ok(bulk)
-    }
-
-    /// Has the template room for the items? What is no object would be replaced, and nobody would notice.
-    fn fits(&self, template: &str) -> Result<(), Fault> {
-        let mut here = Cow::Borrowed(template);
-        for (depth, step) in self.steps.iter().enumerate() {
-            let members: std::collections::HashMap<String, Box<RawValue>> = serde_json::from_str(&here)
-                .map_err(|_| {
-                    let place = self.steps[..depth].join("/");
-                    Fault::new(format!("leads through /{place} of body_template, which is not an object"))
-                })?;
-            match members.get(step) {
-                Some(member) => here = Cow::Owned(member.get().to_owned()),
-                None => return Ok(()),
-            }
-        }
-        Ok(())
     }
 
     /// The body and its media type. The template is under each item, as where it is sent alone; of items_at, it is

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::content::Content;
 use super::prototype::IDEMPOTENCY_KEY;
-use super::query::{remove_parameter, set_parameter};
+use super::query::{add_parameter, pairs, remove_parameters, set_parameter};
 use crate::config::values::Statuses;
 use crate::config::{Origin, Settings};
 use crate::digest::sha256;
@@ -102,33 +102,52 @@ impl<'a> Prepared<'a> {
     }
 
     /// Sends it to another address, which may be of another origin that is allowed. The secrets of its own query go
-    /// along: a server leaves them out of the links it makes, or says them back.
+    /// along where the address has none of that name: a server leaves them out of the links it makes.
     pub fn go_to(&mut self, address: &str) {
         let (mut url, mut secret) = (address.to_owned(), Vec::new());
-        for (name, value) in self.secret_pairs() {
-            (url, secret) = set_parameter(&url, &secret, &name, &value);
+        let own = self.secret_pairs();
+        for (place, name, _) in pairs(address) {
+            if own.iter().any(|(n, _)| *n == name) {
+                let value = address[place.clone()].find('=').map_or(place.start, |at| place.start + at + 1);
+                secret.push(value..place.end);
+            }
+        }
+        for (name, value) in &own {
+            if self.is_auth(name) {
+                (url, secret) = set_parameter(&url, &secret, name, value);
+            } else if !pairs(address).any(|(_, n, _)| n == *name) {
+                add_parameter(&mut url, &mut secret, name, value);
+            }
         }
         (self.url, self.secret) = (url, secret);
     }
 
     /// An address without the secrets that [`go_to`](Prepared::go_to) puts in.
     pub fn without_secrets(&self, address: &str) -> String {
-        self.secret_pairs().iter().fold(address.to_owned(), |url, (name, _)| remove_parameter(&url, name))
+        let own = self.secret_pairs();
+        remove_parameters(address, |name, value| {
+            own.iter().any(|(n, v)| n == name && (self.is_auth(name) || v == value))
+        })
+    }
+
+    fn is_auth(&self, name: &str) -> bool {
+        self.auth_query.is_some_and(|(auth, _)| auth == name)
     }
 
     /// The parameters of its query whose values are secrets, decoded.
     fn secret_pairs(&self) -> Vec<(String, String)> {
-        let Some(mut at) = self.url.find('?').map(|at| at + 1) else { return Vec::new() };
-        let mut pairs = Vec::new();
-        for pair in self.url[at..].split('&') {
-            if self.secret.iter().any(|place| place.start < at + pair.len() && at < place.end) {
-                pairs.extend(
-                    form_urlencoded::parse(pair.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())),
-                );
-            }
-            at += pair.len() + 1;
+        let is_secret =
+            |pair: &Range<usize>| self.secret.iter().any(|s| s.start < pair.end && pair.start < s.end);
+        let own = pairs(&self.url).filter(|(place, ..)| is_secret(place));
+        own.map(|(_, name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    /// Makes the request for one page known by a key of its own, as [`key_items`](Prepared::key_items).
+    pub fn key_page(&mut self, page: u64) {
+        let key = self.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        if let Some((_, value)) = key {
+            value.to_mut().push_str(&format!("-{page:x}"));
         }
-        pairs
     }
 
     /// Takes a header out.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::body::Body;
+use super::body::{Body, room_at};
 use super::bulk::Bulk;
 use super::content::{Bodies, Content, Media, Typed};
 use super::graphql::{self, Graphql};
@@ -13,10 +13,10 @@ use super::params::{Param, Params};
 use super::path::Template;
 use super::prepared::{Key, Prepared};
 use crate::auth::Credentials;
-use crate::config::endpoint::Decode;
+use crate::config::endpoint::{BodyKind, Decode};
 use crate::config::settings::{AcceptEncoding, IdempotencyKey, Retry};
 use crate::config::values::Statuses;
-use crate::config::{Config, Endpoint, Fault, Origin, Secret, Settings};
+use crate::config::{Config, Endpoint, Fault, Origin, Paging, Secret, Settings, Style, Way};
 use crate::decode::ACCEPTED;
 use crate::error::{Error, Result};
 use crate::percent::encode_component;
@@ -123,6 +123,22 @@ fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
     }
 }
 
+/// Has the body room for a listing's token? It would take the place of what is no object, and nobody would notice.
+fn check_cursor(endpoint: &Endpoint, template: Option<&str>) -> Result<(), Fault> {
+    let Some(Paging { style: Style::Marks { way: Way::Body(steps), .. }, .. }) = &endpoint.paging else {
+        return Ok(());
+    };
+    let place = |what: String| Fault::new(what).under("cursor_body_path").under("pagination");
+    if endpoint.graphql.is_some() {
+        return Err(place("says nothing with `query`: cursor_param names a variable".into()));
+    }
+    if !matches!(endpoint.keys.body, BodyKind::Json | BodyKind::Form) {
+        return Err(place("needs a JSON body".into()));
+    }
+    let room = room_at(template.unwrap_or("{}"), steps);
+    room.map_err(|there| place(format!("leads through {there} of body_template, which is not an object")))
+}
+
 impl Prototype {
     /// Reads what an endpoint's requests have in common.
     pub fn new(
@@ -198,6 +214,7 @@ impl Prototype {
         };
         let wrong = |f: Fault| Error::config(f.under(endpoint.name.as_str()).under("endpoints").to_string());
         bodies.check().map_err(wrong)?;
+        check_cursor(endpoint, bodies.template.as_deref()).map_err(wrong)?;
         if let Some(batch) = &keys.batch {
             let bulk = match keys.query {
                 Some(_) => Err(Fault::new("does not go with `query`: GraphQL has no list of items")),

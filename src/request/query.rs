@@ -46,12 +46,34 @@ pub fn set_parameter(
     (out, places)
 }
 
-/// Takes a query parameter out. All else keeps its bytes.
-pub fn remove_parameter(url: &str, name: &str) -> String {
-    let Some((start, query)) = url.split_once('?') else { return url.to_owned() };
-    let is_other = |pair: &&str| decoded(pair.split('=').next().unwrap_or_default()) != name;
-    let left: Vec<&str> = query.split('&').filter(is_other).collect();
-    if left.is_empty() { start.to_owned() } else { format!("{start}?{}", left.join("&")) }
+/// The pairs of a query: where each lies, its name and its value, decoded.
+pub fn pairs(url: &str) -> impl Iterator<Item = (Range<usize>, Cow<'_, str>, Cow<'_, str>)> {
+    let mut at = url.find('?').map_or(url.len(), |at| at + 1);
+    let query = &url[at..];
+    query.split('&').filter_map(move |pair| {
+        let place = at..at + pair.len();
+        at += pair.len() + 1;
+        let (name, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        Some((place, name, value))
+    })
+}
+
+/// Adds a query parameter whose value is a secret. All else keeps its bytes.
+pub fn add_parameter(url: &mut String, secret: &mut Vec<Range<usize>>, name: &str, value: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    encode_component(name, url);
+    url.push('=');
+    let from = url.len();
+    encode_component(value, url);
+    secret.push(from..url.len());
+}
+
+/// Takes those query parameters out. All else keeps its bytes.
+pub fn remove_parameters(url: &str, is_gone: impl Fn(&str, &str) -> bool) -> String {
+    let start = url.find('?').unwrap_or(url.len());
+    let kept = pairs(url).filter(|(_, name, value)| !is_gone(name, value));
+    let left: Vec<&str> = kept.map(|(place, ..)| &url[place]).collect();
+    if left.is_empty() { url[..start].to_owned() } else { format!("{}?{}", &url[..start], left.join("&")) }
 }
 
 fn decoded(name: &str) -> Cow<'_, str> {
