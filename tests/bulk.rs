@@ -203,6 +203,9 @@ fn a_plain_success_does_not_hide_a_failed_item() {
         (bulk, ["201 ok yes", "409 no yes"]),
         (r#"{"errors":true}"#, ["200 no maybe", "200 no maybe"]),
         (r#"[{"status":500}]"#, ["200 no maybe", "200 no maybe"]),
+        (r#"[{"status":"Rejected"},{"status":"active"}]"#, ["200 no yes", "200 ok yes"]),
+        (r#"{"items":[1,2],"results":[{"error":"x"},{}]}"#, ["200 no yes", "200 ok yes"]),
+        (r#"[{"\ud800":1,"error":"x"},{}]"#, ["200 no yes", "200 ok yes"]),
     ] {
         let server = Server::start(answering(move |_| ok_json(answer)));
         let outcome = api(&server, &json!({})).send("post", "[1,2]", None);
@@ -214,6 +217,52 @@ fn a_plain_success_does_not_hide_a_failed_item() {
     let log = r#"[{"status":500,"error":"x"},{"status":404,"ok":false}]"#;
     let answer = api(&server, &json!({})).send("post", log, None).unwrap();
     assert_eq!(brief(&answer.json()), ["200 ok yes"; 2]);
+}
+
+#[test]
+fn a_batch_whose_answer_says_failed_has_no_item_that_is_ok() {
+    for answer in [
+        r#"{"success":false,"message":"quota"}"#,
+        r#"{"ok":false,"error":"x"}"#,
+        r#"{"success":false,"results":[]}"#,
+        r#"{"insertErrors":[{"index":0,"errors":[{"reason":"invalid"}]}]}"#,
+    ] {
+        let server = Server::start(answering(move |_| ok_json(answer)));
+        let api = api(&server, &json!({}));
+        let outcome = api.send("post", "[1,2]", None);
+        assert_eq!(brief(&ledger(&outcome)), ["200 no maybe"; 2], "{answer}");
+        let fault = outcome.unwrap_err();
+        assert_fault(&fault, DECODE, "item 0: it says that something failed, and not of which items");
+        assert!(!fault.retryable);
+        // One item that is no list is judged by its status alone.
+        assert_eq!(api.send("post", "1", None).unwrap().json()["success"], true);
+    }
+    let server =
+        Server::start(answering(|_| ok_json(format!(r#"{{"success":false,"message":"quota of {TOKEN}"}}"#))));
+    let fault = api(&server, &json!({})).send("post", "[1,2]", None).unwrap_err();
+    assert_fault(&fault, DECODE, "and not of which items: quota of ***");
+    assert_fault_keeps_secrets(&fault);
+    assert_no_secret("ledger", fault.partial.as_ref().unwrap().text());
+    // A record may be one of a failure, and come back alone.
+    let log = r#"{"success":false,"error":"x","parse_errors":[1]}"#;
+    let server = Server::start(answering(move |_| ok_json(log)));
+    let answer = api(&server, &json!({})).send("post", &format!("[{log}]"), None).unwrap();
+    assert_eq!(brief(&answer.json()), ["200 ok yes"]);
+}
+
+#[test]
+fn results_that_speak_of_some_items_leave_the_others_unknown() {
+    for (answer, expected) in [
+        (r#"{"results":[{"index":0,"status":201}]}"#, ["201 ok yes", "200 no maybe"]),
+        (r#"[{"status":201}]"#, ["200 no maybe"; 2]),
+        (r#"{"results":[{"ok":true},{"ok":true},{"ok":true}]}"#, ["200 no maybe"; 2]),
+        // What says nothing of any item is a record of all.
+        (r#"{"results":[{"id":1}]}"#, ["200 ok yes"; 2]),
+    ] {
+        let server = Server::start(answering(move |_| ok_json(answer)));
+        let outcome = api(&server, &json!({})).send("post", "[1,2]", None);
+        assert_eq!(brief(&ledger(&outcome)), expected, "{answer}");
+    }
 }
 
 #[test]
@@ -447,10 +496,10 @@ fn resume(ledger: &Value) -> String {
 
 #[test]
 fn what_is_done_is_not_sent_again_and_what_failed_is() {
-    let server = once(&[("11", Some("500 Oops")), ("13", Some("422 No"))]);
+    let server = once(&[("11", Some("501 No")), ("13", Some("422 No"))]);
     let api = plain(&server);
     let first = ledger(&api.send("post", "[10,11,12,13]", None));
-    assert_eq!(brief(&first), ["200 ok yes", "500 no yes", "200 ok yes", "422 no yes"]);
+    assert_eq!(brief(&first), ["200 ok yes", "501 no yes", "200 ok yes", "422 no yes"]);
     for given in [&first, &first["items"]] {
         let before = server.requests().len();
         let second = api.send("post", "[10,11,12,13]", Some(&*resume(given))).unwrap();
@@ -484,11 +533,11 @@ fn results_are_taken_over_byte_by_byte() {
 
 #[test]
 fn what_may_have_been_processed_is_not_sent_a_second_time() {
-    let server = once(&[("11", None), ("12", Some("500 Oops")), ("13", Some("504 Late"))]);
+    let server = once(&[("11", None), ("12", Some("422 No")), ("13", Some("504 Late"))]);
     let api = plain(&server);
     let first = ledger(&api.send("post", "[10,11,12,13]", None));
     let (ok, lost) = ("200 ok yes", "null no maybe");
-    assert_eq!(brief(&first), [ok, lost, "500 no yes", "504 no yes"]);
+    assert_eq!(brief(&first), [ok, lost, "422 no yes", "504 no yes"]);
     let before = server.requests().len();
     // A key that it was not sent with makes nothing harmless.
     let options = json!({"resume": first, "idempotency_key": "late"}).to_string();
@@ -515,6 +564,47 @@ fn what_may_have_been_processed_is_not_sent_a_second_time() {
     let fourth = api.send("post", "[10,11,12,13]", Some(&*resume(&json!(items)))).unwrap();
     assert_eq!(bodies(&server)[before..], ["11"]);
     assert_eq!(fourth.json()["sent_count"], 4);
+}
+
+#[test]
+fn a_post_that_met_a_failing_server_is_sent_again_only_where_the_server_did_nothing() {
+    let seen = AtomicUsize::new(0);
+    let server =
+        Server::start(answering(move |request| match (seen.fetch_add(1, SeqCst), &request.body[..]) {
+            (0..4, b"0") => response("500 Oops", "", ""),
+            (0..4, b"1") => response("503 Later", "", ""),
+            (0..4, b"2") => response("503 Later", "Retry-After: 9\r\n", ""),
+            (0..4, _) => response("501 No", "", ""),
+            (_, body) => ok_json(body),
+        }));
+    let api = plain(&server);
+    let keyed = json!({"idempotency_key": "k"}).to_string();
+    let first = ledger(&api.send("post", "[0,1,2,3]", Some(&*keyed)));
+    assert_eq!(brief(&first), ["500 no yes", "503 no yes", "503 no yes", "501 no yes"]);
+    let outcome = api.send("post", "[0,1,2,3]", Some(&*resume(&first)));
+    assert_eq!(bodies(&server)[4..], ["2", "3"]);
+    let second = ledger(&outcome);
+    assert_eq!(brief(&second), ["500 no yes", "503 no yes", "200 ok yes", "200 ok yes"]);
+    let fault = outcome.unwrap_err();
+    assert_fault(&fault, INVALID_ARGUMENT, "item 0 is not sent again: ");
+    assert_fault(&fault, INVALID_ARGUMENT, "leave it out of `resume` to send it");
+    // The same key makes it harmless.
+    let options = json!({"resume": second, "idempotency_key": "k"}).to_string();
+    api.send("post", "[0,1,2,3]", Some(&*options)).unwrap();
+    assert_eq!(bodies(&server)[6..], ["0", "1"]);
+}
+
+#[test]
+fn an_answer_that_is_taken_for_success_and_cannot_be_read_is_no_refusal() {
+    let server = Server::start(answering(|_| response("409 Taken", "", "it is there")));
+    let api = faulty::api(&server.url(), &json!({"endpoints": {"post": {"ok_status": [409]}}}));
+    let outcome = api.send("post", "[1]", None);
+    let first = ledger(&outcome);
+    assert_eq!(brief(&first), ["409 no yes"]);
+    assert_eq!(outcome.unwrap_err().status, DECODE);
+    let fault = api.send("post", "[1]", Some(&*resume(&first))).unwrap_err();
+    assert_fault(&fault, INVALID_ARGUMENT, "item 0 is not sent again: ");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]

@@ -172,8 +172,11 @@ impl<'s> Sender<'s> {
                     Err(self.refused(prepared, *index, own, said, &response))
                 }
                 Verdict::Unknown(why) => {
-                    let what =
+                    let mut what =
                         format!("the answer, {status}, does not tell what became of item {index}: {why}");
+                    if let Some(words) = words(text.as_bytes(), &response.meta.redactor) {
+                        what += &format!(": {words}");
+                    }
                     let mut error = self.located(Error::new(Kind::Decode, what), prepared, &response);
                     (error.sent, error.http_status) = (Sent::Maybe, Some(status));
                     Err(error)

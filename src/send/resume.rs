@@ -146,20 +146,22 @@ impl<'a> Item<'a> {
         })
     }
 
-    /// Has the server said no? What it has taken, and only its answer could not be read, is done all the same; and a
-    /// gateway that says 502 or 504 does not know (RFC 9110 15.6.3, 15.6.5).
+    /// Has the server said no, and done nothing? What it has taken, and only its answer could not be read, is done all
+    /// the same. One that fails (5xx) may have done it before, as for a retry: 501 and 503 with Retry-After have not.
     fn is_refused(&self) -> bool {
         #[derive(Deserialize)]
         struct Told {
             status: i32,
+            retry_after_ms: Option<u64>,
         }
-        let told = self.error.and_then(|e| serde_json::from_str::<Told>(e.get()).ok()).map(|e| e.status);
-        let by_kind =
-            [Kind::HttpStatus, Kind::RateLimited, Kind::Auth, Kind::Redirect].map(|kind| kind as i32);
+        let told = self.error.and_then(|e| serde_json::from_str::<Told>(e.get()).ok());
+        let by_kind = [Kind::HttpStatus, Kind::RateLimited, Kind::Auth].map(|kind| kind as i32);
+        let Some(told) = told.filter(|told| by_kind.contains(&told.status)) else { return false };
         match self.status {
-            None | Some(502 | 504) => false,
-            Some(200..=299) => told.is_some_and(|told| by_kind.contains(&told)),
-            Some(_) => true,
+            None => false,
+            Some(501) => true,
+            Some(503) => told.retry_after_ms.is_some(),
+            Some(status) => !(500..600).contains(&status),
         }
     }
 }
@@ -224,11 +226,20 @@ mod tests {
             (r#""ok":false"#, "failed"),
             (r#""ok":false,"sent":"no""#, "failed"),
             (r#""ok":false,"sent":"maybe","status":500"#, "unclear"),
-            (r#""ok":false,"sent":"yes","status":500"#, "failed"),
-            (r#""ok":false,"sent":"yes","status":504"#, "unclear"),
-            (r#""ok":false,"sent":"yes","status":null"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":422,"error":{"status":300}"#, "failed"),
+            (r#""ok":false,"sent":"yes","status":422"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":500,"error":{"status":300}"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":501,"error":{"status":300}"#, "failed"),
+            (r#""ok":false,"sent":"yes","status":503,"error":{"status":300}"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":503,"error":{"status":300,"retry_after_ms":0}"#, "failed"),
+            (r#""ok":false,"sent":"yes","status":504,"error":{"status":300,"retry_after_ms":9}"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":null,"error":{"status":300}"#, "unclear"),
             (r#""ok":false,"sent":"yes","status":200,"error":{"status":503}"#, "unclear"),
             (r#""ok":false,"sent":"yes","status":200,"error":{"status":300}"#, "failed"),
+            (r#""ok":false,"sent":"yes","status":409,"error":{"status":500}"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":303,"error":{"status":207}"#, "unclear"),
+            (r#""ok":false,"sent":"yes","status":401,"error":{"status":302}"#, "failed"),
+            (r#""ok":false,"sent":"yes","status":429,"error":{"status":301}"#, "failed"),
         ] {
             assert_eq!(before(&format!(r#"{{"index":1,{keys},"later":1}}"#)), what, "{keys}");
         }

@@ -1,12 +1,13 @@
 //! What a server says of each item of a batch. No two APIs say it alike; what is read here is what cannot be meant
 //! otherwise. Where a word is missing that should be there, the item's fate is unknown, and never a success.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::config::Entries;
+use crate::decode::{self, items, name};
 
 /// Where an answer has its list of results, if it is not one itself.
 const LISTS: [&str; 3] = ["items", "results", "responses"];
@@ -14,6 +15,11 @@ const LISTS: [&str; 3] = ["items", "results", "responses"];
 const STATUSES: [&str; 4] = ["status", "statusCode", "status_code", "code"];
 /// What Elasticsearch's `_bulk` calls its actions: a result stands under the name of its action.
 const ACTIONS: [&str; 4] = ["index", "create", "update", "delete"];
+/// A status in words.
+const FAILED: [&str; 5] = ["error", "failed", "fail", "failure", "rejected"];
+const DONE: [&str; 3] = ["ok", "success", "succeeded"];
+/// What the name of a list of errors ends in: `insertErrors`.
+const ERRORS: &str = "errors";
 
 /// What became of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,98 +56,110 @@ pub struct Asked<'a> {
 pub fn read(answer: &str, asked: Asked<'_>) -> Vec<Verdict> {
     let count = asked.items.len();
     let unknown = |why: String| vec![Verdict::Unknown(why); count];
-    let found = find(answer);
     let whole = || {
         let rest = (1..count).map(|_| Verdict::Done(None, Place::With(0)));
         std::iter::once(Verdict::Done(None, Place::Here(0..answer.len()))).chain(rest).collect()
     };
-    let Some(results) = found.results else {
-        let where_ = LISTS.join("`, `");
-        return match (asked.multi_status, found.has_errors) {
-            (true, _) => unknown(format!("it is no list of results, and has none in `{where_}`")),
-            (false, true) => unknown("it has `errors`, and does not say of which items".into()),
-            (false, false) => whole(),
-        };
+    let bare = list(answer);
+    let is_bare = bare.is_some();
+    let lists = match bare {
+        Some(results) => vec![results],
+        None => LISTS.iter().filter_map(|name| list(last(answer, name)?)).collect(),
     };
-    let refuses = |e: &&str| Said::of(e, None, &asked).is_some_and(|said| !said.ok);
-    let any_refuses = results.iter().any(refuses);
-    let order = match order(&results, asked.items, asked.multi_status || any_refuses) {
-        Ok(order) => order,
-        Err(why) if asked.multi_status || found.has_errors || any_refuses => {
-            return unknown(why);
+    let mut told: Vec<Told> = lists.iter().map(|results| tell(results, answer, &asked)).collect();
+    // The first one may only say back what was sent.
+    let chosen = told.iter().position(|told| told.speaks).unwrap_or(0);
+    let told = (chosen < told.len()).then(|| told.swap_remove(chosen));
+    let failed = !asked.multi_status && says_failed(answer, &asked);
+    match told {
+        None if asked.multi_status => {
+            let names = LISTS.join("`, `");
+            unknown(format!("it is no list of results, and has none in `{names}`"))
         }
-        Err(_) => return whole(),
+        Some(told) if asked.multi_status => told.verdicts,
+        Some(told) if failed && told.refuses => told.verdicts,
+        _ if failed => unknown("it says that something failed, and not of which items".into()),
+        Some(told) if told.speaks || (is_bare && told.fits) => told.verdicts,
+        // No list, or one that tells nothing: the answer is more than that.
+        _ => whole(),
+    }
+}
+
+/// What a list of results tells.
+struct Told {
+    verdicts: Vec<Verdict>,
+    /// Does it say of any item what became of it?
+    speaks: bool,
+    refuses: bool,
+    /// Is it known which result is whose?
+    fits: bool,
+}
+
+fn tell(results: &[&str], answer: &str, asked: &Asked<'_>) -> Told {
+    let echo = |item: usize| asked.items.get(item).copied().filter(|_| !asked.multi_status);
+    let says = results.iter().enumerate().any(|(at, r)| Said::of(r, echo(at), asked).is_some());
+    let order = match order(results, asked.items, asked.multi_status || says) {
+        Ok(order) => order,
+        Err(why) => {
+            let verdicts = vec![Verdict::Unknown(why); asked.items.len()];
+            return Told { verdicts, speaks: says, refuses: false, fits: false };
+        }
     };
     let mut first_of: HashMap<usize, usize> = HashMap::new();
-    let (mut speaks, mut refused) = (false, false);
-    let verdicts: Vec<Verdict> = order
-        .iter()
-        .enumerate()
-        .map(|(item, slot)| {
-            let at = match slot {
-                Slot::At(at) => *at,
-                Slot::Missing(why) => return Verdict::Unknown((*why).into()),
-            };
-            let result = results[at];
-            let echo = (!asked.multi_status).then(|| asked.items[item]);
-            let said = Said::of(result, echo, &asked);
-            speaks |= said.is_some();
-            let status = said.as_ref().and_then(|said| said.status);
-            match said {
-                Some(Said { ok: false, .. }) => {
-                    refused = true;
-                    Verdict::Refused(status, range(result, answer))
-                }
-                None if asked.multi_status => Verdict::Unknown("its result has no status".into()),
-                _ => match first_of.get(&at) {
-                    Some(first) => Verdict::Done(status, Place::With(*first)),
-                    None => {
-                        first_of.insert(at, item);
-                        Verdict::Done(status, Place::Here(range(result, answer)))
-                    }
-                },
+    let (mut speaks, mut refuses) = (false, false);
+    let mut verdict = |(item, slot): (usize, &Slot)| {
+        let at = match slot {
+            Slot::At(at) => *at,
+            Slot::Missing(why) => return Verdict::Unknown((*why).into()),
+        };
+        let result = results[at];
+        let said = Said::of(result, echo(item), asked);
+        speaks |= said.is_some();
+        let status = said.as_ref().and_then(|said| said.status);
+        match said {
+            Some(Said { ok: false, .. }) => {
+                refuses = true;
+                Verdict::Refused(status, range(result, answer))
             }
-        })
-        .collect();
-    if asked.multi_status {
-        return verdicts;
-    }
-    match (found.has_errors && !refused, found.is_bare || speaks) {
-        (true, _) => unknown("it has `errors`, and does not say of which items".into()),
-        // A list that tells nothing: the answer is more than that.
-        (false, false) => whole(),
-        (false, true) => verdicts,
-    }
+            None if asked.multi_status => Verdict::Unknown("its result has no status".into()),
+            _ => match first_of.get(&at) {
+                Some(first) => Verdict::Done(status, Place::With(*first)),
+                None => {
+                    first_of.insert(at, item);
+                    Verdict::Done(status, Place::Here(range(result, answer)))
+                }
+            },
+        }
+    };
+    let verdicts: Vec<Verdict> = order.iter().enumerate().map(&mut verdict).collect();
+    // Where nobody knows of an item, the others do not speak for it.
+    let lacks = order.iter().any(|slot| matches!(slot, Slot::Missing(_)));
+    Told { verdicts, speaks: speaks || (says && lacks), refuses, fits: true }
 }
 
-/// What an answer looks like.
-struct Shape<'a> {
-    results: Option<Vec<&'a str>>,
-    /// Is the list the whole answer?
-    is_bare: bool,
-    /// Does it say that something failed?
-    has_errors: bool,
-}
-
-fn find(answer: &str) -> Shape<'_> {
-    let members = members(answer);
-    let last = |name: &str| members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value);
-    let bare = list(answer);
-    Shape {
-        is_bare: bare.is_some(),
-        results: bare.or_else(|| LISTS.iter().find_map(|name| list(last(name)?))),
-        has_errors: last("errors").is_some_and(is_something),
-    }
+/// Does the answer say, around its results, that something failed?
+fn says_failed(answer: &str, asked: &Asked<'_>) -> bool {
+    // Around one item alone, it may be that item that comes back.
+    let echo = match asked.items {
+        [item] => Some(*item),
+        _ => None,
+    };
+    let sent = echo.map(|item| members(item.get())).unwrap_or_default();
+    let errors = |(name, value): &(Cow<'_, str>, &str)| {
+        let tail = name.len().checked_sub(ERRORS.len()).and_then(|at| name.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ERRORS))
+            && is_something(value)
+            && !sent.iter().any(|(n, v)| n == name && v == value)
+    };
+    Said::of(answer, echo, asked).is_some_and(|said| !said.ok) || members(answer).iter().any(errors)
 }
 
 fn list(json: &str) -> Option<Vec<&str>> {
-    let values: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-    Some(values.into_iter().map(RawValue::get).collect())
+    json.trim_start().starts_with('[').then(|| items(json).collect())
 }
 
-fn members(json: &str) -> Vec<(String, &str)> {
-    let entries = serde_json::from_str::<Entries<'_>>(json);
-    entries.map_or_else(|_| Vec::new(), |e| e.0.into_iter().map(|(k, v)| (k.into_owned(), v.get())).collect())
+fn members(json: &str) -> Vec<(Cow<'_, str>, &str)> {
+    decode::members(json).map(|(quoted, value)| (name(quoted), value)).collect()
 }
 
 fn range(part: &str, whole: &str) -> Range<usize> {
@@ -228,10 +246,10 @@ fn lines(results: &[&str], items: &[&RawValue]) -> Option<Vec<usize>> {
 }
 
 /// An action of `_bulk` and what stands under it.
-fn action(json: &str) -> Option<(String, &str)> {
+fn action(json: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut members = members(json);
     let (name, value) = members.pop().filter(|_| members.is_empty())?;
-    (ACTIONS.contains(&name.as_str()) && value.starts_with('{')).then_some((name, value))
+    (ACTIONS.contains(&&*name) && value.starts_with('{')).then_some((name, value))
 }
 
 /// What a result says of its item.
@@ -258,12 +276,15 @@ impl Said {
             "false" => Some(false),
             _ => None,
         });
+        let word = last("status").map(|status| status.trim_matches('"'));
+        let is_one_of =
+            |words: &[&str]| word.is_some_and(|w| words.iter().any(|x| x.eq_ignore_ascii_case(w)));
         let error = ["error", "errors"].iter().any(|name| last(name).is_some_and(is_something));
         let fails = |status: u16| (asked.multi_status || status >= 400) && !(asked.is_ok)(status);
-        if error || done == Some(false) || status.is_some_and(fails) {
+        if error || done == Some(false) || is_one_of(&FAILED) || status.is_some_and(fails) {
             return Some(Said { ok: false, status });
         }
-        (status.is_some() || done.is_some()).then_some(Said { ok: true, status })
+        (status.is_some() || done.is_some() || is_one_of(&DONE)).then_some(Said { ok: true, status })
     }
 }
 
@@ -371,14 +392,87 @@ mod tests {
         }
         for errors in ["true", "3", "[1]", r#"{"1":"x"}"#] {
             let said = said(false, "[1,2]", &format!(r#"{{"done":1,"errors":{errors}}}"#));
-            assert!(said.iter().all(|s| s.starts_with("? it has `errors`")), "{said:?}");
+            assert!(said.iter().all(|s| s.starts_with("? it says that something failed")), "{said:?}");
         }
-        assert!(said(false, "[1]", r#"{"errors":[1],"items":[{}]}"#)[0].starts_with("? it has `errors`"));
+        assert!(said(false, "[1]", r#"{"errors":[1],"items":[{}]}"#)[0].starts_with("? it says that"));
         // An application's own code, and what only comes back, are no failures.
         assert!(said(false, "[1]", r#"[{"code":404}]"#)[0].starts_with("0 "));
         let log = r#"[{"status":500,"error":"x","success":false}]"#;
         assert!(said(false, log, log)[0].starts_with("0 "));
         assert!(said(false, log, r#"[{"status":501}]"#)[0].starts_with("no 501"));
+    }
+
+    #[test]
+    fn an_answer_that_says_failed_of_itself_is_no_items_success() {
+        for answer in [
+            r#"{"success":false,"message":"quota"}"#,
+            r#"{"ok":false}"#,
+            r#"{"error":"x"}"#,
+            r#"{"status":"Error"}"#,
+            r#"{"success":false,"results":[]}"#,
+            r#"{"success":false,"results":[{"status":201},{"status":201}]}"#,
+            r#"{"insertErrors":[{"index":0,"errors":[1]}]}"#,
+            r#"{"HAS_ERRORS":true}"#,
+            r#"{"\ud800":1,"errors":[1]}"#,
+        ] {
+            let said = said(false, "[1,2]", answer);
+            assert!(
+                said.iter().all(|s| s.starts_with("? it says that something failed")),
+                "{answer}: {said:?}"
+            );
+        }
+        for answer in [
+            r#"{"success":true,"error":null}"#,
+            r#"{"insertErrors":[]}"#,
+            r#"{"numErrors":0,"terrorse":1}"#,
+            r#"{"é":1}"#,
+        ] {
+            assert_eq!(said(false, "[1,2]", answer), [format!("0 {answer}"), "0 with 0".into()]);
+        }
+        let answer = r#"{"success":false,"results":[{"status":201},{"status":409}]}"#;
+        assert_eq!(said(false, "[1,2]", answer), [r#"201 {"status":201}"#, r#"no 409 {"status":409}"#]);
+        // One item alone may come back as it is.
+        let log = r#"{"ok":false,"error":"x","myErrors":[1],"status":"failed"}"#;
+        assert_eq!(said(false, &format!("[{log}]"), log), [format!("0 {log}")]);
+        assert!(said(false, &format!("[{log},1]"), log)[0].starts_with("? "));
+    }
+
+    #[test]
+    fn results_that_speak_have_to_speak_of_every_item() {
+        let part = r#"{"results":[{"index":0,"status":201}]}"#;
+        assert_eq!(said(false, "[1,2]", part), [r#"201 {"index":0,"status":201}"#, "? it has no result"]);
+        for few in [r#"[{"status":201}]"#, r#"[{"success":true}]"#, r#"{"items":[{"status":"success"}]}"#] {
+            assert_eq!(said(false, "[1,2]", few), ["? it has 1 results for 2 items"; 2], "{few}");
+        }
+        let many = r#"[{"status":201},{"status":201},{}]"#;
+        assert_eq!(said(false, "[1,2]", many), ["? it has 3 results for 2 items"; 2]);
+    }
+
+    #[test]
+    fn a_status_may_be_a_word() {
+        for word in ["error", "FAILED", "fail", "Failure", "rejected"] {
+            let answer = format!(r#"[{{"status":"{word}"}},{{"status":"active"}}]"#);
+            let told = said(false, "[1,2]", &answer);
+            assert!(told[0].starts_with("no 0 ") && told[1].starts_with("0 "), "{told:?}");
+            assert!(said(true, "[1,2]", &answer)[0].starts_with("no 0 "), "{answer}");
+        }
+        let sent = r#"[{"status":"failed"}]"#;
+        assert_eq!(said(false, sent, sent), [r#"0 {"status":"failed"}"#]);
+    }
+
+    #[test]
+    fn the_list_that_speaks_is_read() {
+        let items = r#"[{"id":1,"status":404},{"id":2}]"#;
+        let answer = format!(r#"{{"items":{items},"results":[{{"error":"x"}},{{}}]}}"#);
+        assert_eq!(said(false, items, &answer), [r#"no 0 {"error":"x"}"#, "0 {}"]);
+        let answer = r#"{"items":[1,2],"results":[{"status":200},{"status":400}]}"#;
+        assert_eq!(said(true, "[1,2]", answer)[1], r#"no 400 {"status":400}"#);
+    }
+
+    #[test]
+    fn a_name_that_is_no_unicode_hides_nothing() {
+        let answer = r#"[{"\ud800":1,"error":"x"},{"\ud800":1}]"#;
+        assert!(said(false, "[1,2]", answer)[0].starts_with("no 0 "));
     }
 
     #[test]
