@@ -1,6 +1,7 @@
 //! Credentials on a request.
 //!
-//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
+//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`, `oauth2`, `oauth2_refresh`. Those but
+//! the last two never change, so they are made
 //! once, and a request copies them. What is made for each request is a [`Scheme`].
 
 mod oauth;

@@ -32,6 +32,12 @@ impl Flight {
         waiting.iter().for_each(|bell| bell.ring());
     }
 
+    /// How many wait for it.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+
     /// Waits until it is over, but not beyond the call's own cancel and deadline.
     pub fn wait(&self, ask: &dyn Ask) -> Result<()> {
         let bell = Arc::new(Bell::new(ask.cancel()).map_err(gone)?);

@@ -6,7 +6,7 @@ mod answer;
 mod flight;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -244,7 +244,8 @@ impl Oauth {
             storage_key: Option<&'a str>,
             access_token: &'a str,
             refresh_token: Option<&'a str>,
-            expires_at: Option<String>,
+            /// Seconds since 1970, as the reference stores it.
+            expires_at: Option<u64>,
             token_type: &'a str,
             scope: Option<&'a str>,
         }
@@ -253,11 +254,12 @@ impl Oauth {
         if self.grant == Grant::RefreshToken && refresh_token.is_some() {
             state.refresh_token = refresh_token;
         }
+        let ends = life.ends(on);
         let stored = Stored {
             storage_key: self.storage_key.as_deref(),
             access_token: access_token.expose(),
             refresh_token: state.refresh_token.as_ref().map(Secret::expose),
-            expires_at: life.ends(on).map(|end| humantime::format_rfc3339_seconds(end).to_string()),
+            expires_at: ends.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs()),
             token_type: "Bearer",
             // RFC 6749 5.1: not said where it is the one that was asked for.
             scope: scope.as_deref().or(self.scope.as_deref()),
@@ -356,4 +358,75 @@ fn unusable(response: &Response, what: &str) -> Error {
 fn shown(response: &Response, text: &str) -> String {
     let redacted = response.meta.redactor.redact(text);
     redacted.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::thread;
+
+    use super::*;
+    use crate::config::{Auth, from_text};
+    use crate::transport::Token;
+
+    fn oauth() -> Oauth {
+        let text = r#"{"base_url": "https://a.example", "auth": {"type": "oauth2_refresh", "client_id": "c",
+            "token_url": "https://auth.example/t", "refresh_token": "r"}}"#;
+        let config = from_text(text, &|_| None).unwrap();
+        let Auth::Oauth2Refresh(keys) = &config.keys.auth else { panic!() };
+        Oauth::new(&config, Grant::RefreshToken, keys, SystemTime::now()).unwrap()
+    }
+
+    /// A token endpoint that refuses as soon as so many wait for it.
+    struct Refusing<'a> {
+        of: &'a Oauth,
+        waiting: usize,
+        asked: &'a AtomicUsize,
+    }
+
+    impl Ask for Refusing<'_> {
+        fn send(&self, _: &Form<'_>) -> Result<Response> {
+            self.asked.fetch_add(1, SeqCst);
+            let flight = self.of.state.lock().flight.clone().unwrap();
+            while flight.waiting() < self.waiting {
+                thread::yield_now();
+            }
+            Err(Error::new(Kind::Auth, "refused"))
+        }
+        fn store(&self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+        fn cancel(&self) -> Option<&Arc<Token>> {
+            None
+        }
+        fn deadline(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_that_of_all_who_wait() {
+        let (oauth, asked) = (oauth(), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..10)
+                .map(|_| {
+                    scope.spawn(|| {
+                        oauth.token(&Refusing { of: &oauth, waiting: 9, asked: &asked }).unwrap_err()
+                    })
+                })
+                .collect();
+            all.into_iter().for_each(|t| assert_eq!(t.join().unwrap().kind(), Kind::Auth));
+        });
+        assert_eq!(asked.load(SeqCst), 1);
+        // Who comes later asks again.
+        oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked }).unwrap_err();
+        assert_eq!(asked.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn nothing_of_it_is_printed() {
+        assert!(!format!("{:?}", oauth()).contains("auth.example/t"));
+    }
 }
