@@ -171,7 +171,7 @@ impl Connector {
     ) -> Result<Response> {
         let (config, redactor) = (&self.config, self.exchange.redactor());
         let body = match endpoint {
-            None => explain::configuration(config, redactor),
+            None => explain::configuration(config, &redactor),
             Some(name) => {
                 let (ready, endpoint) = self.ready(name)?;
                 let options = CallOptions::parse(options)?;
@@ -184,7 +184,7 @@ impl Connector {
                 let misfit = options
                     .data
                     .and_then(|data| check(name, endpoint.request_schema.as_ref(), data.get()).err());
-                explain::request(config, endpoint, &prepared, shown, unfit.or(misfit), redactor)
+                explain::request(config, endpoint, &prepared, shown, unfit.or(misfit), &redactor)
             }
         };
         Ok(Response::new(Head::default(), Meta::default(), body))

@@ -489,6 +489,22 @@ fn tokens_that_a_server_says_back_are_not_shown() {
 }
 
 #[test]
+fn a_checkpoint_has_no_token_in_it() {
+    let page = |next: &str| {
+        let body = format!(r#"{{"items": [1], "next": "/x?{next}"}}"#);
+        let server = server(tokens(json!(3600)), move |_| ok_json(&body));
+        let mut config = config(&server, json!({"type": "oauth2"}));
+        config["endpoints"]["get"]["response_path"] = json!("items");
+        config["endpoints"]["get"]["pagination"] =
+            json!({"style": "json_link", "next_url_path": "next", "max_pages": 1});
+        let answer = Api::new(&config.to_string()).unwrap().fetch("get", None, None).unwrap();
+        answer.meta["checkpoint"].clone()
+    };
+    assert!(page("page=2").is_string());
+    assert_eq!(page("page=2&access_token=canary-token-1"), Value::Null);
+}
+
+#[test]
 fn explaining_asks_nobody_and_shows_how_it_would_be_signed() {
     let server = server(tokens(json!(3600)), fine);
     let api = client(&server);

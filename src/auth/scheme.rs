@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::config::Secret;
 use crate::error::Result;
 use crate::response::{Head, Response};
 use crate::transport::Token;
@@ -65,4 +66,9 @@ pub trait Scheme: Debug + Send + Sync {
     /// The server has refused a request with the credentials of that number: 401, or a rule that says refresh_token.
     /// True: the next request would carry other ones.
     fn refused(&self, number: u64, head: &Head) -> bool;
+
+    /// What it has learned that nobody may see.
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
 }

@@ -19,11 +19,12 @@ mod sign;
 mod vectors;
 mod wire;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::Scheme;
-use crate::config::{Allowed, Rules};
+use crate::config::{Allowed, Rules, Secret};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
 use crate::request::Prepared;
@@ -102,9 +103,13 @@ impl Exchange {
         Exchange { transport, redactor: Arc::new(redactor), allowed, jar, scheme }
     }
 
-    /// The redactor of the connector's secrets.
-    pub fn redactor(&self) -> &Redactor {
-        &self.redactor
+    /// The redactor of the connector's secrets, those included that it has learned.
+    pub fn redactor(&self) -> Cow<'_, Redactor> {
+        let learned = self.scheme.as_ref().map(|scheme| scheme.secrets()).unwrap_or_default();
+        if learned.is_empty() {
+            return Cow::Borrowed(&self.redactor);
+        }
+        Cow::Owned(self.redactor.with(learned.iter().map(Secret::expose)))
     }
 
     /// Carries a request out. The answer's body is whole, without content codings, and not looked at.

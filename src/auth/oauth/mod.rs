@@ -314,6 +314,12 @@ impl Scheme for Oauth {
         }
         true
     }
+
+    fn secrets(&self) -> Vec<Secret> {
+        let state = self.state.lock();
+        let token = state.token.as_ref().map(|held| held.token.clone());
+        token.into_iter().chain(state.refresh_token.clone()).collect()
+    }
 }
 
 /// Lets those go on who wait, however the call ends that asked for them.
