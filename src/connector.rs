@@ -16,7 +16,7 @@ use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::{Inside, Limiter};
-use crate::exchange::{Exchange, OnRequest, Opened, Policy};
+use crate::exchange::{Exchange, OnRequest, OnToken, Opened, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{Body, CallOptions, Generate, Prepared, Prototype};
 use crate::response::{Head, Meta, Response};
@@ -112,7 +112,8 @@ impl Connector {
         let ready = config.endpoints.iter().map(make).collect::<Result<_>>()?;
         let mut health = make(&config.health)?;
         health.policy.endpoint = "health".into();
-        let exchange = Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies);
+        let exchange =
+            Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies, auth::scheme(&config)?);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }
@@ -124,6 +125,11 @@ impl Connector {
         self.hooks.set("on_request", |hooks| hooks.on_request.replace(on_request))
     }
 
+    /// Sets who stores the tokens that calls receive; BUSY after the first call.
+    pub fn on_token(&self, on_token: OnToken) -> Result<()> {
+        self.hooks.set("on_token", |hooks| hooks.on_token.replace(on_token))
+    }
+
     /// Asks the API for its health. OK whenever a verdict was reached.
     pub fn check_health(&self, cancel: Option<&Arc<Token>>) -> Result<Response> {
         let config = &self.config;
@@ -131,8 +137,7 @@ impl Connector {
         let options = CallOptions::default();
         let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
         prepared.deadline = Some(config.keys.health.timeout());
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let outcome = self.exchange.perform(&self.health.policy, &prepared, cancel, on_request);
+        let outcome = self.exchange.perform(&self.health.policy, &prepared, cancel, self.hooks.fix());
         let base_url = self.exchange.redactor().redact(config.keys.base_url.as_str());
         Ok(health::verdict(&base_url, &config.keys.health, outcome))
     }
@@ -168,7 +173,7 @@ impl Connector {
     ) -> Result<Response> {
         let (config, redactor) = (&self.config, self.exchange.redactor());
         let body = match endpoint {
-            None => explain::configuration(config, redactor),
+            None => explain::configuration(config, &redactor),
             Some(name) => {
                 let (ready, endpoint) = self.ready(name)?;
                 let options = CallOptions::parse(options)?;
@@ -181,7 +186,7 @@ impl Connector {
                 let misfit = options
                     .data
                     .and_then(|data| check(name, endpoint.request_schema.as_ref(), data.get()).err());
-                explain::request(config, endpoint, &prepared, shown, unfit.or(misfit), redactor)
+                explain::request(config, endpoint, &prepared, shown, unfit.or(misfit), &redactor)
             }
         };
         Ok(Response::new(Head::default(), Meta::default(), body))
@@ -268,8 +273,7 @@ impl Connector {
 
     /// Asks, and hands the answer's body on as it comes.
     fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let mut opened = self.exchange.open(&ready.policy, prepared, cancel, on_request)?;
+        let mut opened = self.exchange.open(&ready.policy, prepared, cancel, self.hooks.fix())?;
         self.changed(prepared);
         let redactor = self.exchange.redactor();
         opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
@@ -335,9 +339,9 @@ impl Connector {
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let ask = |prepared: &Prepared<'_>| self.exchange.perform(policy, prepared, cancel, on_request);
-        let unseen = Unseen { signed: on_request.is_some(), cookies: self.config.keys.cookies };
+        let hooks = self.hooks.fix();
+        let ask = |prepared: &Prepared<'_>| self.exchange.perform(policy, prepared, cancel, hooks);
+        let unseen = Unseen { signed: hooks.on_request.is_some(), cookies: self.config.keys.cookies };
         let mut response = match &policy.cache {
             Some(cache) => cache.through(prepared, unseen, ask)?,
             None => ask(prepared)?,
@@ -376,7 +380,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         (mut error, response): (Error, Response),
     ) -> Error {
-        let what = self.exchange.redactor().redact(&error.message).into_owned();
+        let what = response.meta.redactor.redact(&error.message).into_owned();
         let url = response.meta.url.clone();
         error.message = format!("{}: {} {url}: {what}", endpoint.name, prepared.method);
         error.sent = Sent::Yes;

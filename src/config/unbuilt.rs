@@ -1,6 +1,6 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
-use super::auth::Auth;
+use super::auth::{Auth, ClientAuth};
 use super::keys::ConnectorKeys;
 
 /// A kind of call.
@@ -22,8 +22,11 @@ pub enum Call {
 pub(super) fn unbuilt(connector: &ConnectorKeys) -> Option<&'static str> {
     match &connector.auth {
         Auth::Digest(_) => Some("auth: digest"),
-        Auth::Oauth2(_) => Some("auth: oauth2"),
-        Auth::Oauth2Refresh(_) => Some("auth: oauth2_refresh"),
+        Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys)
+            if keys.client_auth == Some(ClientAuth::PrivateKeyJwt) =>
+        {
+            Some("auth: client_auth: private_key_jwt")
+        }
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
         Auth::Sigv4(_) => Some("auth: sigv4"),
