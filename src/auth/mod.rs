@@ -3,6 +3,9 @@
 //! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
 //! once, and a request copies them.
 
+mod challenge;
+mod sigv4;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
