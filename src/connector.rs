@@ -15,7 +15,7 @@ use crate::config::{self, Call, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::{Inside, Limiter};
-use crate::exchange::{Exchange, OnRequest, Opened, Policy};
+use crate::exchange::{Exchange, OnRequest, OnToken, Opened, Policy};
 use crate::hooks::HooksCell;
 use crate::request::{Body, CallOptions, Generate, Prepared, Prototype};
 use crate::response::{Head, Meta, Response};
@@ -110,7 +110,8 @@ impl Connector {
         let ready = config.endpoints.iter().map(make).collect::<Result<_>>()?;
         let mut health = make(&config.health)?;
         health.policy.endpoint = "health".into();
-        let exchange = Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies);
+        let exchange =
+            Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies, auth::scheme(&config)?);
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }
@@ -122,6 +123,11 @@ impl Connector {
         self.hooks.set("on_request", |hooks| hooks.on_request.replace(on_request))
     }
 
+    /// Sets who stores the tokens that calls receive; BUSY after the first call.
+    pub fn on_token(&self, on_token: OnToken) -> Result<()> {
+        self.hooks.set("on_token", |hooks| hooks.on_token.replace(on_token))
+    }
+
     /// Asks the API for its health. OK whenever a verdict was reached.
     pub fn check_health(&self, cancel: Option<&Arc<Token>>) -> Result<Response> {
         let config = &self.config;
@@ -129,8 +135,7 @@ impl Connector {
         let options = CallOptions::default();
         let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
         prepared.deadline = Some(config.keys.health.timeout());
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let outcome = self.exchange.perform(&self.health.policy, &prepared, cancel, on_request);
+        let outcome = self.exchange.perform(&self.health.policy, &prepared, cancel, self.hooks.fix());
         let base_url = self.exchange.redactor().redact(config.keys.base_url.as_str());
         Ok(health::verdict(&base_url, &config.keys.health, outcome))
     }
@@ -266,8 +271,7 @@ impl Connector {
 
     /// Asks, and hands the answer's body on as it comes.
     fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let mut opened = self.exchange.open(&ready.policy, prepared, cancel, on_request)?;
+        let mut opened = self.exchange.open(&ready.policy, prepared, cancel, self.hooks.fix())?;
         let redactor = self.exchange.redactor();
         opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
         Ok(opened)
@@ -332,8 +336,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let on_request = self.hooks.fix().on_request.as_ref();
-        let mut response = self.exchange.perform(policy, prepared, cancel, on_request)?;
+        let mut response = self.exchange.perform(policy, prepared, cancel, self.hooks.fix())?;
         if !self.config.warnings.is_empty() {
             let redactor = self.exchange.redactor();
             response
@@ -357,7 +360,7 @@ impl Connector {
         prepared: &Prepared<'_>,
         (mut error, response): (Error, Response),
     ) -> Error {
-        let what = self.exchange.redactor().redact(&error.message).into_owned();
+        let what = response.meta.redactor.redact(&error.message).into_owned();
         let url = response.meta.url.clone();
         error.message = format!("{}: {} {url}: {what}", endpoint.name, prepared.method);
         error.sent = Sent::Yes;

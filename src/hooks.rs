@@ -4,13 +4,7 @@ use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Kind, Result};
-use crate::exchange::OnRequest;
-
-/// The callbacks.
-#[derive(Default)]
-pub(crate) struct Hooks {
-    pub on_request: Option<OnRequest>,
-}
+use crate::exchange::Hooks;
 
 /// The callbacks of a connector, until its first call and from then on.
 pub(crate) struct HooksCell {
@@ -29,8 +23,8 @@ impl HooksCell {
         self.fixed.get_or_init(|| self.settable.lock().take().unwrap_or_default())
     }
 
-    /// Sets one; BUSY after the first call.
-    pub fn set(&self, name: &str, with: impl FnOnce(&mut Hooks) -> Option<OnRequest>) -> Result<()> {
+    /// Sets one, and gives back what was there; BUSY after the first call.
+    pub fn set<T>(&self, name: &str, with: impl FnOnce(&mut Hooks) -> Option<T>) -> Result<()> {
         let mut settable = self.settable.lock();
         let Some(hooks) = settable.as_mut() else {
             let what = format!("{name}: callbacks are set before the connector's first call");

@@ -1,7 +1,12 @@
 //! Credentials on a request.
 //!
 //! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
-//! once, and a request copies them.
+//! once, and a request copies them. What is made for each request is a [`Scheme`].
+
+mod place;
+mod scheme;
+
+use std::sync::Arc;
 
 mod challenge;
 mod sigv4;
@@ -13,6 +18,16 @@ use crate::config::auth::{ApiKey, KeyPlace};
 use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
+
+pub use place::Place;
+pub use scheme::{Ask, Form, Scheme, Signable};
+
+/// What makes the credentials of `auth` for each request; None where they are always the same.
+pub fn scheme(config: &Config) -> Result<Option<Arc<dyn Scheme>>> {
+    match &config.keys.auth {
+        _ => Ok(None),
+    }
+}
 
 /// Knows every secret of a configuration, and further ones.
 pub fn redactor<'s>(config: &'s Config, further: impl Iterator<Item = &'s Secret>) -> Redactor {

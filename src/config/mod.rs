@@ -42,7 +42,7 @@ pub use rules::{Judgement, Rules};
 pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};
 pub use unbuilt::Call;
-pub use url::{Base, has_dot_segment};
+pub use url::{Base, base, has_dot_segment};
 pub use values::{Named, RawJson};
 
 use crate::error::{Error, Result};

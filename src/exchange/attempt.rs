@@ -6,11 +6,13 @@ use std::time::{Instant, SystemTime};
 use http::Method;
 use http::uri::PathAndQuery;
 
+use super::ask::Asker;
 use super::judge::Accept;
 use super::limit::{self, Patience, Permit, Refused};
 use super::run::Run;
 use super::sign::{Draft, Hop};
 use super::{Exchange, classify, wire};
+use crate::auth::Ask;
 use crate::errand;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::log;
@@ -30,6 +32,8 @@ pub(super) struct Failed {
     pub error: Error,
     /// Does a rule of the configuration ask for another attempt?
     pub ruled: bool,
+    /// Would the same request carry other credentials now?
+    pub renewed: bool,
     /// Would another attempt end the same way?
     pub is_final: bool,
 }
@@ -45,6 +49,8 @@ pub(super) struct Signed<'h> {
     path_and_query: PathAndQuery,
     /// Its fields, but for Content-Length, and which of them nobody may see.
     pub draft: Draft<'h>,
+    /// The number of the credentials that were made for it.
+    pub credentials: Option<u64>,
     /// The URL as it may be shown.
     pub shown_url: ShownUrl,
     pub limits: Limits,
@@ -111,7 +117,13 @@ impl Exchange {
     pub(super) fn sign<'h, 'c: 'h>(&self, run: &mut Run<'c>, hop: &'h Hop<'c>) -> Result<Signed<'h>> {
         let prepared = run.prepared;
         let mut draft = hop.draft(prepared, self.jar.as_ref())?;
-        if let Some(on_request) = run.on_request.filter(|_| hop.trusted) {
+        let mut credentials = None;
+        if let Some(scheme) = self.scheme.as_ref().filter(|_| hop.trusted) {
+            let asker = Asker { exchange: self, run };
+            let ask = (!run.only_shown).then_some(&asker as &dyn Ask);
+            credentials = Some(scheme.sign(&mut draft, ask)?);
+        }
+        if let Some(on_request) = run.hooks.on_request.as_ref().filter(|_| hop.trusted) {
             let limits = &run.policy.limits;
             let refusal = errand::at_caller(|| {
                 // Whichever thread holds the places.
@@ -139,6 +151,7 @@ impl Exchange {
             path_and_query,
             shown_url: draft.shown_url(&run.redactor),
             draft,
+            credentials,
             limits: Limits {
                 deadline: run.deadline,
                 total: timeouts.total,
@@ -218,7 +231,7 @@ impl Exchange {
         let text = (!answered).then(|| what.clone());
         run.note(&signed.shown_url, signed.begun, status, error.sent, text);
         place(&mut error, run, signed.method, &signed.shown_url, &what);
-        Failed { error, ruled, is_final: false }
+        Failed { error, ruled, renewed: false, is_final: false }
     }
 
     /// A request that was not made: limits, a signer or its own bytes are against it. It is no attempt.
@@ -226,7 +239,7 @@ impl Exchange {
         let what = run.redactor.redact(&error.message).into_owned();
         let url = hop.shown_url(&run.redactor);
         place(&mut error, run, &hop.method, &url, &what);
-        Failed { error, ruled: false, is_final: true }
+        Failed { error, ruled: false, renewed: false, is_final: true }
     }
 
     pub(super) fn meta(&self, run: &Run<'_>, signed: &Signed<'_>, trace: &Trace, body: &Body) -> Meta {

@@ -279,7 +279,10 @@ impl Exchange {
         let unfollowed = unfollowed.map(|u| (u.why.as_str(), u.is_private));
         let error = classify::refused(&head, &text, ruled, unfollowed, &run.redactor);
         let asks = matches!(ruled, Some(Then::Retry | Then::RateLimited));
-        let mut failed = self.failed(run, signed, error, Some(head.status), asks);
+        let refused = ruled == Some(Then::RefreshToken) || (ruled.is_none() && head.status == 401);
+        let credentials = signed.credentials.filter(|_| refused && !run.is_renewed).zip(self.scheme.as_ref());
+        let renewed = credentials.is_some_and(|(number, scheme)| scheme.refused(number, &head));
+        let mut failed = Failed { renewed, ..self.failed(run, signed, error, Some(head.status), asks) };
         let meta = self.meta(run, signed, &trace, &body);
         failed.error.response = Some(Arc::new(Response::new(head, meta, text)));
         failed

@@ -4,6 +4,7 @@
 //! sent again is decided in [`retry`], where it may go in [`redirect`], when in [`limit`]; all three are
 //! pure, and [`Exchange::perform`] does what they say.
 
+mod ask;
 mod attempt;
 mod classify;
 mod jar;
@@ -21,6 +22,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::auth::Scheme;
 use crate::config::{Allowed, Rules};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
@@ -45,6 +47,18 @@ pub use wire::Shown;
 /// Signs a request: whatever it gives but 0 is a refusal.
 pub type OnRequest = Box<dyn Fn(&mut Draft<'_>) -> i32 + Send + Sync>;
 
+/// Stores a new token, which it gets as JSON: whatever it gives but 0 is a refusal.
+pub type OnToken = Box<dyn Fn(&str) -> i32 + Send + Sync>;
+
+/// The callbacks that the host keeps with a connector.
+#[derive(Default)]
+pub struct Hooks {
+    /// Signs requests.
+    pub on_request: Option<OnRequest>,
+    /// Stores tokens.
+    pub on_token: Option<OnToken>,
+}
+
 /// What the requests of an endpoint are subject to.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -64,6 +78,8 @@ pub struct Exchange {
     redactor: Arc<Redactor>,
     allowed: Allowed,
     jar: Option<Jar>,
+    /// Makes the credentials of each request, where they are not always the same.
+    scheme: Option<Arc<dyn Scheme>>,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -74,10 +90,16 @@ impl std::fmt::Debug for Exchange {
 
 impl Exchange {
     /// A pipeline over a transport; texts go through the redactor, secrets to the allowed origins. `cookies`:
-    /// those of the answers are kept.
-    pub fn new(transport: Transport, redactor: Redactor, allowed: Allowed, cookies: bool) -> Exchange {
+    /// those of the answers are kept. `scheme`: makes the credentials of each request.
+    pub fn new(
+        transport: Transport,
+        redactor: Redactor,
+        allowed: Allowed,
+        cookies: bool,
+        scheme: Option<Arc<dyn Scheme>>,
+    ) -> Exchange {
         let jar = cookies.then(Jar::default);
-        Exchange { transport, redactor: Arc::new(redactor), allowed, jar }
+        Exchange { transport, redactor: Arc::new(redactor), allowed, jar, scheme }
     }
 
     /// The redactor of the connector's secrets.
@@ -93,10 +115,11 @@ impl Exchange {
         policy: &Policy,
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
-        on_request: Option<&OnRequest>,
+        hooks: &Hooks,
     ) -> Result<Response> {
-        let run = Run::new(policy, prepared, cancel, on_request, &self.redactor);
-        self.drive(run, Exchange::accept, Run::done)
+        let run = Run::new(policy, prepared, cancel, hooks, &self.redactor);
+        let hop = Hop::first(&policy.target, prepared)?;
+        self.drive(run, hop, Exchange::accept, Run::done)
     }
 
     /// The same, but for the body, which is handed on as it comes.
@@ -105,20 +128,21 @@ impl Exchange {
         policy: &Policy,
         prepared: &Prepared<'_>,
         cancel: Option<&Arc<Token>>,
-        on_request: Option<&OnRequest>,
+        hooks: &Hooks,
     ) -> Result<Opened> {
-        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, on_request, &self.redactor) };
-        self.drive(run, Exchange::hand_on, |run, opened| opened.with_history(run))
+        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, hooks, &self.redactor) };
+        let hop = Hop::first(&policy.target, prepared)?;
+        self.drive(run, hop, Exchange::hand_on, |run, opened| opened.with_history(run))
     }
 
     /// Makes requests until one has an answer that is what was wanted, or none will.
     fn drive<'c, T>(
         &self,
         mut run: Run<'c>,
+        mut hop: Hop<'c>,
         accept: Accept<T>,
         done: impl FnOnce(Run<'c>, T) -> T,
     ) -> Result<T> {
-        let mut hop = Hop::first(&run.policy.target, run.prepared)?;
         loop {
             match self.attempt(&mut run, &hop, accept) {
                 Ok(Outcome::Answer(answer)) => return Ok(done(run, answer)),
@@ -133,7 +157,13 @@ impl Exchange {
 
     /// Waits for the next attempt; where there is none, the failure stands.
     fn again(&self, run: &mut Run<'_>, failed: Failed) -> Result<()> {
-        let Failed { mut error, ruled, is_final } = failed;
+        let Failed { mut error, ruled, renewed, is_final } = failed;
+        // Other credentials are no other attempt: the request was never looked at. Once, so that a server which refuses
+        // whatever comes is not asked for ever.
+        if renewed && !std::mem::replace(&mut run.is_renewed, true) {
+            log::debug(format_args!("{}; once more, with other credentials", error.message));
+            return Ok(());
+        }
         if is_final {
             return Err(run.failed(error));
         }
@@ -176,9 +206,11 @@ impl Exchange {
 
     /// The request that would be sent, as it may be shown.
     pub fn show(&self, policy: &Policy, prepared: &Prepared<'_>) -> Result<Shown> {
-        let mut run = Run::new(policy, prepared, None, None, &self.redactor);
+        let hooks = Hooks::default();
+        let mut run = Run { only_shown: true, ..Run::new(policy, prepared, None, &hooks, &self.redactor) };
         let hop = Hop::first(&policy.target, prepared)?;
-        Ok(Shown::of(&self.sign(&mut run, &hop)?, &self.redactor))
+        let signed = self.sign(&mut run, &hop)?;
+        Ok(Shown::of(&signed, &run.redactor))
     }
 }
 

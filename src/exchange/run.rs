@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::{OnRequest, Policy};
+use super::{Hooks, Policy};
 use crate::error::{Attempt, Error, Sent};
 use crate::redact::{Redactor, ShownUrl};
 use crate::request::Prepared;
@@ -17,11 +17,15 @@ pub(super) struct Run<'c> {
     pub policy: &'c Policy,
     pub prepared: &'c Prepared<'c>,
     pub cancel: Option<&'c Arc<Token>>,
-    pub on_request: Option<&'c OnRequest>,
+    pub hooks: &'c Hooks,
     pub begun: Instant,
     pub deadline: Option<Instant>,
     /// Is the body handed on as it comes? Else it is read within the attempt.
     pub streamed: bool,
+    /// Is the request only shown? Then nobody is asked for anything.
+    pub only_shown: bool,
+    /// Was a request of it made once more, with other credentials?
+    pub is_renewed: bool,
     /// Every request that was sent, redirects too.
     pub attempts: Vec<Attempt>,
     /// Where the redirects led that were followed.
@@ -43,7 +47,7 @@ impl<'c> Run<'c> {
         policy: &'c Policy,
         prepared: &'c Prepared<'c>,
         cancel: Option<&'c Arc<Token>>,
-        on_request: Option<&'c OnRequest>,
+        hooks: &'c Hooks,
         redactor: &Arc<Redactor>,
     ) -> Run<'c> {
         let begun = Instant::now();
@@ -51,9 +55,11 @@ impl<'c> Run<'c> {
             policy,
             prepared,
             cancel,
-            on_request,
+            hooks,
             begun,
             streamed: false,
+            only_shown: false,
+            is_renewed: false,
             deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
             attempts: Vec::new(),
             redirects: Vec::new(),

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::jar::Jar;
 use super::redirect;
+use crate::auth::Signable;
 use crate::config::{header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::{Redactor, ShownUrl};
@@ -256,6 +257,30 @@ impl Draft<'_> {
     /// Path and query, as they stand in the request line.
     pub(super) fn path_and_query(&self) -> Result<PathAndQuery> {
         path_and_query(&self.url).parse().map_err(|_| Error::argument("the URL cannot be sent over HTTP"))
+    }
+}
+
+impl Signable for Draft<'_> {
+    fn method(&self) -> &str {
+        Draft::method(self)
+    }
+    fn url(&self) -> &str {
+        Draft::url(self)
+    }
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        Draft::header(self, name)
+    }
+    fn body(&self) -> Option<&[u8]> {
+        Draft::body(self)
+    }
+    fn set_header(&mut self, name: &str, value: &str) -> Result<()> {
+        Draft::set_header(self, name, value)
+    }
+    fn set_query(&mut self, name: &str, value: &str) -> Result<()> {
+        Draft::set_query(self, name, value)
+    }
+    fn hide(&mut self, secret: &str) {
+        self.said.push(Zeroizing::new(secret.to_owned()));
     }
 }
 

@@ -31,7 +31,9 @@ impl Shown {
 fn each_header(signed: &Signed<'_>, redactor: &Redactor, mut with: impl FnMut(&str, &str)) {
     for (name, value) in &signed.draft.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let value = match signed.draft.hidden.contains(name) {
+        // Of an Authorization the scheme may be seen, whoever has set it.
+        let hidden = name != http::header::AUTHORIZATION && signed.draft.hidden.contains(name);
+        let value = match hidden {
             true => HIDDEN.into(),
             false => signed.prepared.redacted_header(name.as_str(), &value),
         };

@@ -1,8 +1,10 @@
 //! `apl_connector` and the calls that answer once.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::cancel::{apl_cancel, token};
 use super::error::apl_error;
@@ -13,6 +15,7 @@ use super::status::apl_status;
 use super::{guard, handle, text};
 use crate::connector::Connector;
 use crate::error::{Error, Result};
+use crate::exchange::OnToken;
 
 /// An API, described once: base URL, credentials, endpoints, and a pool of connections.
 ///
@@ -29,7 +32,7 @@ impl apl_connector {
     }
 }
 
-/// Receives a token to store, before a new refresh token is used.
+/// Receives a new token to store, before it is used.
 ///
 /// It runs on the thread whose call got the token, on several threads at once where several calls run, and
 /// never while a lock is held. It must not throw or unwind.
@@ -104,8 +107,9 @@ pub unsafe extern "C" fn apl_connector_free(connector: *mut apl_connector) {
 
 /// Sets who stores the tokens that calls of this connector receive.
 ///
-/// It is set before the first call. Not built yet: APL_STATUS_UNSUPPORTED. One thread at a time.
+/// It is set before the first call; one that was set before is replaced. One thread at a time.
 ///
+/// @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
 /// @param user_data  handed to on_token and drop
 /// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -119,15 +123,29 @@ pub unsafe extern "C" fn apl_connector_on_token(
     drop: apl_drop_fn,
     error: *mut *mut apl_error,
 ) -> apl_status {
-    let _kept = Kept::new(user_data, drop);
+    let kept = Kept::new(user_data, drop);
     // SAFETY: each pointer is NULL or what its type says, by contract.
     unsafe {
         guard::call(error, || {
-            handle::shared(connector, "connector")?;
-            on_token.ok_or_else(|| null("on_token"))?;
-            Err(Error::unsupported("apl_connector_on_token"))
+            let connector = handle::shared(connector, "connector")?;
+            let on_token = on_token.ok_or_else(|| null("on_token"))?;
+            connector.connector.on_token(keeper(on_token, kept))?;
+            Ok(apl_status::Ok)
         })
     }
+}
+
+/// The host's callback as the pipeline calls it.
+fn keeper(on_token: unsafe extern "C" fn(*const c_char, *mut c_void) -> i32, kept: Kept) -> OnToken {
+    Box::new(move |json| {
+        // JSON has no NUL in it: in its strings, it is written out.
+        let Ok(text) = CString::new(json).map(|text| Zeroizing::new(text.into_bytes_with_nul())) else {
+            return -1;
+        };
+        let kept = &kept;
+        // SAFETY: the host handed over the two together, to be called on any thread.
+        guard::outside(|| unsafe { on_token(text.as_ptr().cast(), kept.user_data) })
+    })
 }
 
 /// Sets who signs the requests of this connector: each attempt, after its bytes are final.
