@@ -150,7 +150,7 @@ impl Challenge {
         })
     }
 
-    /// The value of Authorization.
+    /// The value of Authorization. The response stands last: by it, it is known to the redactor.
     pub fn response(
         &self,
         username: &str,
@@ -209,13 +209,13 @@ impl Challenge {
             // The server needs it for the key.
             add("cnonce", &quoted(cnonce));
         }
-        add("response", &quoted(&response));
         if let Some(opaque) = &self.opaque {
             add("opaque", &quoted(opaque));
         }
         if self.userhash {
             add("userhash", "true");
         }
+        add("response", &quoted(&response));
         Ok(out)
     }
 }
@@ -283,8 +283,8 @@ mod tests {
                 ("nc", "00000001"),
                 ("cnonce", CNONCE),
                 ("qop", "auth"),
-                ("response", expected),
                 ("opaque", "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"),
+                ("response", expected),
             ];
             assert_eq!(made, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
         }

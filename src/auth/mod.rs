@@ -3,13 +3,13 @@
 //! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
 //! once, and a request copies them. What is made for each request is a [`Scheme`].
 
+mod challenge;
+mod digest;
 mod place;
 mod scheme;
+mod sigv4;
 
 use std::sync::Arc;
-
-mod challenge;
-mod sigv4;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,11 +20,13 @@ use crate::error::{Error, Result};
 use crate::redact::Redactor;
 
 pub use place::Place;
-pub use scheme::{Ask, Form, Scheme, Signable};
+pub use scheme::{Ask, Form, Refusal, Scheme, Signable, Sources, Verdict};
 
 /// What makes the credentials of `auth` for each request; None where they are always the same.
-pub fn scheme(config: &Config) -> Result<Option<Arc<dyn Scheme>>> {
+pub fn scheme(config: &Config, sources: Sources) -> Result<Option<Arc<dyn Scheme>>> {
     match &config.keys.auth {
+        Auth::Digest(keys) => Ok(Some(Arc::new(digest::Digest::new(keys, sources.nonce)?))),
+        Auth::Sigv4(keys) => Ok(Some(Arc::new(sigv4::Sigv4::new(keys, sources.now)?))),
         _ => Ok(None),
     }
 }

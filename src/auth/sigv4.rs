@@ -1,10 +1,12 @@
 //! AWS Signature Version 4, in headers.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use percent_encoding::percent_decode;
 use ring::hmac;
 
+use super::scheme::{Ask, Refusal, Scheme, Signable, Verdict};
 use crate::config::auth::Sigv4 as Keys;
 use crate::config::{Secret, header_value};
 use crate::digest::{hex, sha256};
@@ -29,27 +31,30 @@ pub struct Sigv4 {
     session_token: Option<Secret>,
     region: String,
     service: String,
+    now: fn() -> SystemTime,
 }
 
-/// The request that is to be signed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Signing<'r> {
-    pub method: &'r str,
-    /// The whole URL.
-    pub url: &'r str,
-    /// Names and values, with Host, of which only those are signed that stay as they are on the way.
-    pub headers: &'r [(&'r str, &'r [u8])],
+/// A request with everything but its signature.
+#[derive(Clone, Copy)]
+struct Unsigned<'r> {
+    method: &'r str,
+    url: &'r str,
+    headers: &'r [(&'r str, Cow<'r, str>)],
     /// None: it does not lie in memory.
-    pub body: Option<&'r [u8]>,
-    pub now: SystemTime,
+    body: Option<&'r [u8]>,
 }
 
-/// The fields that make a request a signed one, and whether their values are secret.
-pub(super) type Fields = Vec<(&'static str, Secret, bool)>;
+/// A field that signs a request.
+struct Field {
+    name: &'static str,
+    value: Secret,
+    /// Must nobody see it?
+    hidden: bool,
+}
 
 impl Sigv4 {
-    /// Reads the keys of `auth`.
-    pub fn new(keys: &Keys) -> Result<Sigv4> {
+    /// Reads the keys of `auth`. `now`: the time.
+    pub fn new(keys: &Keys, now: fn() -> SystemTime) -> Result<Sigv4> {
         let missing = |key: &str| Error::config(format!("/auth/{key}: missing: auth sigv4 needs it"));
         let secret = |key: &str, value: &Option<Secret>| {
             let value = value.as_ref().filter(|v| !v.expose().is_empty()).ok_or_else(|| missing(key))?;
@@ -75,6 +80,7 @@ impl Sigv4 {
             },
             region: name("region", &keys.region)?,
             service: name("service", &keys.service)?.to_ascii_lowercase(),
+            now,
         })
     }
 
@@ -82,25 +88,26 @@ impl Sigv4 {
         S3.contains(&self.service.as_str())
     }
 
-    /// The fields to set. What is there under their names goes.
-    pub(super) fn sign(&self, signing: &Signing<'_>) -> Result<Fields> {
-        let time = timestamp(signing.now);
-        let payload = self.payload(signing)?;
-        let mut fields: Fields = vec![("X-Amz-Date", Secret::new(time.as_str()), false)];
+    /// The fields that sign a request at a time.
+    fn signed_at(&self, now: SystemTime, request: &Unsigned<'_>) -> Result<Vec<Field>> {
+        let time = timestamp(now);
+        let payload = self.payload(request)?;
+        let open = |name, value: &str| Field { name, value: Secret::new(value), hidden: false };
+        let mut fields = vec![open("X-Amz-Date", &time)];
         if let Some(token) = &self.session_token {
-            fields.push(("X-Amz-Security-Token", token.clone(), true));
+            fields.push(Field { name: "X-Amz-Security-Token", value: token.clone(), hidden: true });
         }
         if self.is_s3() {
-            fields.push(("X-Amz-Content-Sha256", Secret::new(payload.as_str()), false));
+            fields.push(open("X-Amz-Content-Sha256", &payload));
         }
-        let (request, signed) = self.canonical(signing, &fields, &payload);
+        let (canonical, names) = self.canonical(request, &fields, &payload);
         let scope = format!("{}/{}/{}/aws4_request", &time[..8], self.region, self.service);
-        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", sha256(request.as_bytes()));
+        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", sha256(canonical.as_bytes()));
         let signature = hex(hmac::sign(&self.key(&time[..8]), to_sign.as_bytes()).as_ref());
         let id = self.access_key_id.expose();
         let value =
-            format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
-        fields.push(("Authorization", Secret::new(value), true));
+            format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}");
+        fields.push(Field { name: "Authorization", value: Secret::new(value), hidden: true });
         Ok(fields)
     }
 
@@ -114,10 +121,10 @@ impl Sigv4 {
     }
 
     /// What stands for the body.
-    fn payload(&self, signing: &Signing<'_>) -> Result<String> {
-        match signing.body {
+    fn payload(&self, request: &Unsigned<'_>) -> Result<String> {
+        match request.body {
             Some(body) => Ok(sha256(body)),
-            None if self.is_s3() && signing.url.starts_with("https:") => Ok(UNSIGNED.to_owned()),
+            None if self.is_s3() && request.url.starts_with("https:") => Ok(UNSIGNED.to_owned()),
             None => {
                 let what = "auth sigv4 signs a body that lies in memory; one made of files goes unsigned only to s3 \
                             over https: give it as data or bytes";
@@ -127,19 +134,19 @@ impl Sigv4 {
     }
 
     /// The canonical request, and the names of the fields in it.
-    fn canonical(&self, signing: &Signing<'_>, fields: &Fields, payload: &str) -> (String, String) {
-        let (path, query) = path_and_query(signing.url);
+    fn canonical(&self, request: &Unsigned<'_>, fields: &[Field], payload: &str) -> (String, String) {
+        let (path, query) = path_and_query(request.url);
         let path = if self.is_s3() { encoded(path) } else { normal(path) };
         let mut headers: Vec<(String, String)> = Vec::new();
-        let ours = |name: &str| fields.iter().any(|(n, ..)| n.eq_ignore_ascii_case(name));
-        let theirs = signing.headers.iter().filter(|(name, _)| !ours(name)).copied();
-        let own = fields.iter().map(|(name, value, _)| (*name, value.expose().as_bytes()));
+        let ours = |name: &str| fields.iter().any(|f| f.name.eq_ignore_ascii_case(name));
+        let theirs =
+            request.headers.iter().filter(|(name, _)| !ours(name)).map(|(name, value)| (*name, &**value));
+        let own = fields.iter().map(|f| (f.name, f.value.expose()));
         for (name, value) in theirs.chain(own) {
             let name = name.to_ascii_lowercase();
             if UNSIGNED_FIELDS.contains(&name.as_str()) {
                 continue;
             }
-            let value = String::from_utf8_lossy(value);
             let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
             match headers.iter_mut().find(|(n, _)| *n == name) {
                 Some((_, there)) => there.extend([",", &value]),
@@ -150,7 +157,36 @@ impl Sigv4 {
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let names = headers.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(";");
         let query = canonical_query(query);
-        (format!("{}\n{path}\n{query}\n{lines}\n{names}\n{payload}", signing.method), names)
+        (format!("{}\n{path}\n{query}\n{lines}\n{names}\n{payload}", request.method), names)
+    }
+}
+
+impl Scheme for Sigv4 {
+    fn sign(&self, draft: &mut dyn Signable, ask: Option<&dyn Ask>) -> Result<u64> {
+        // A signature that is only shown would be too old before anybody could use it.
+        if ask.is_none() {
+            return Ok(0);
+        }
+        let headers = draft.headers();
+        let (method, url, body) = (draft.method(), draft.url(), draft.body());
+        let fields = self.signed_at((self.now)(), &Unsigned { method, url, headers: &headers, body })?;
+        drop(headers);
+        for Field { name, value, hidden } in fields {
+            match hidden {
+                true => draft.set_header(name, value.expose())?,
+                false => draft.set_open_header(name, value.expose())?,
+            }
+        }
+        Ok(0)
+    }
+
+    /// Another signature would be refused as well: keys and clock are what they are.
+    fn refused(&self, _: u64, _: &Refusal<'_>) -> Verdict {
+        Verdict::Stands
+    }
+
+    fn covers_request(&self) -> bool {
+        true
     }
 }
 
@@ -232,6 +268,10 @@ mod tests {
         }
     }
 
+    fn sigv4(pair: (&str, &str), service: &str, token: Option<&str>) -> Sigv4 {
+        Sigv4::new(&keys(pair, service, token), || SystemTime::UNIX_EPOCH).unwrap()
+    }
+
     /// The names of the fields that are signed, and the signature.
     fn sign(
         sigv4: &Sigv4,
@@ -242,12 +282,12 @@ mod tests {
         date: &str,
     ) -> Result<(String, String)> {
         let host = url.split('/').nth(2).unwrap();
-        let headers: Vec<(&str, &[u8])> =
-            [("Host", host)].iter().chain(headers).map(|(name, value)| (*name, value.as_bytes())).collect();
+        let headers: Vec<(&str, Cow<'_, str>)> =
+            [("Host", host)].iter().chain(headers).map(|(name, value)| (*name, (*value).into())).collect();
         let now = http_date(date).unwrap();
-        let fields = sigv4.sign(&Signing { method, url, headers: &headers, body, now })?;
-        let (name, value, secret) = fields.last().unwrap();
-        assert!(*name == "Authorization" && *secret);
+        let fields = sigv4.signed_at(now, &Unsigned { method, url, headers: &headers, body })?;
+        let Field { name, value, hidden } = fields.last().unwrap();
+        assert!(*name == "Authorization" && *hidden);
         let part = |name: &str| {
             let (_, rest) = value.expose().split_once(name).unwrap();
             rest.split(',').next().unwrap().to_owned()
@@ -261,10 +301,9 @@ mod tests {
     /// The example of the documentation, two of Amazon's test suite, and what botocore makes of harder ones.
     #[test]
     fn signatures_are_what_amazon_says() {
-        let sigv4 = |service, token| Sigv4::new(&keys(EXAMPLE, service, token)).unwrap();
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         let get = |service, url: &str, headers: &[(&str, &str)]| {
-            sign(&sigv4(service, None), "GET", url, headers, Some(b""), SUITE).unwrap()
+            sign(&sigv4(EXAMPLE, service, None), "GET", url, headers, Some(b""), SUITE).unwrap()
         };
         let (fields, signature) = get(
             "iam",
@@ -292,7 +331,7 @@ mod tests {
         let json = [("Content-Type", "application/json"), ("X-Amz-Security-Token", "an old one")];
         for query in ["a=%20b&c=", "c&a=+b", "c=&&a=%20%62"] {
             let (fields, signature) = sign(
-                &sigv4("service", Some("session/token==")),
+                &sigv4(EXAMPLE, "service", Some("session/token==")),
                 "POST",
                 &format!("{start}p?{query}"),
                 &json,
@@ -311,7 +350,7 @@ mod tests {
     /// The examples of the documentation of S3, and one of botocore with a path that must not be tidied up.
     #[test]
     fn s3_wants_paths_as_they_are_and_the_hash_of_the_body_in_a_header() {
-        let s3 = Sigv4::new(&keys(S3_EXAMPLE, "s3", None)).unwrap();
+        let s3 = sigv4(S3_EXAMPLE, "s3", None);
         let start = "https://examplebucket.s3.amazonaws.com/";
         for (method, path, headers, body, expected) in [
             (
@@ -346,7 +385,7 @@ mod tests {
             let made = sign(&s3, method, &format!("{start}{path}"), headers, Some(body), S3_DATE).unwrap();
             assert_eq!(made.1, expected, "{path}");
         }
-        let s3 = Sigv4::new(&keys(EXAMPLE, "S3", Some("session/token=="))).unwrap();
+        let s3 = sigv4(EXAMPLE, "S3", Some("session/token=="));
         for path in ["a%20b/../%C3%A4//x%21", "a%20b/../%c3%a4//x!"] {
             let url = format!("http://127.0.0.1:9000/bucket/{path}");
             let made =
@@ -359,14 +398,15 @@ mod tests {
     #[test]
     fn files_go_unsigned_to_s3_over_tls_and_nowhere_else() {
         let made = |service: &str, url: &str| {
-            let sigv4 = Sigv4::new(&keys(EXAMPLE, service, None)).unwrap();
-            sigv4.sign(&Signing { method: "PUT", url, headers: &[], body: None, now: SystemTime::UNIX_EPOCH })
+            let sigv4 = sigv4(EXAMPLE, service, None);
+            sigv4
+                .signed_at(SystemTime::UNIX_EPOCH, &Unsigned { method: "PUT", url, headers: &[], body: None })
         };
         let fields = made("s3", "https://a.example/x").unwrap();
-        let value = |name: &str| fields.iter().find(|(n, ..)| *n == name).unwrap().1.expose();
+        let value = |name: &str| fields.iter().find(|f| f.name == name).unwrap().value.expose();
         assert_eq!((value("X-Amz-Content-Sha256"), value("X-Amz-Date")), (UNSIGNED, "19700101T000000Z"));
         for (service, url) in [("s3", "http://a.example/x"), ("es", "https://a.example/x")] {
-            let error = made(service, url).unwrap_err();
+            let error = made(service, url).map(drop).unwrap_err();
             assert!(error.kind == Kind::Unsupported && error.message.contains("files"), "{error}");
         }
     }
@@ -384,10 +424,11 @@ mod tests {
             (Keys { region: Some("eu/canary".into()), ..all() }, "region"),
             (Keys { service: Some(String::new()), ..all() }, "service"),
         ] {
-            let error = Sigv4::new(&keys).unwrap_err();
+            let error = Sigv4::new(&keys, || SystemTime::UNIX_EPOCH).unwrap_err();
             assert!(error.message.starts_with(&format!("/auth/{key}: ")), "{error}");
             assert!(error.kind == Kind::InvalidConfig && !error.message.contains("canary"), "{error}");
         }
-        assert!(Sigv4::new(&Keys { session_token: Some(Secret::default()), ..all() }).is_ok());
+        let no_token = Keys { session_token: Some(Secret::default()), ..all() };
+        assert!(Sigv4::new(&no_token, || SystemTime::UNIX_EPOCH).is_ok());
     }
 }

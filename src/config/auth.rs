@@ -238,6 +238,11 @@ impl Auth {
         matches!(self, Auth::Absent | Auth::None(_))
     }
 
+    /// Does it sign each request for itself?
+    pub fn signs(&self) -> bool {
+        matches!(self, Auth::Digest(_) | Auth::Sigv4(_))
+    }
+
     /// The scheme's name in a configuration.
     pub fn name(&self) -> &'static str {
         match self {

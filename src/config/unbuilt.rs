@@ -43,12 +43,10 @@ impl Needs {
 /// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
 pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec<(&'static str, Needs)> {
     let auth = match &connector.auth {
-        Auth::Digest(_) => Some("auth: digest"),
         Auth::Oauth2(_) => Some("auth: oauth2"),
         Auth::Oauth2Refresh(_) => Some("auth: oauth2_refresh"),
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
-        Auth::Sigv4(_) => Some("auth: sigv4"),
         _ => None,
     };
     let e = endpoint;
