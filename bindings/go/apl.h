@@ -307,7 +307,7 @@ typedef struct apl_response apl_response;
 typedef struct apl_stream apl_stream;
 
 /**
- * Receives a token to store, before a new refresh token is used.
+ * Receives a new token to store, before it is used.
  *
  * It runs on the thread whose call got the token, on several threads at once where several calls run, and
  * never while a lock is held. It must not throw or unwind.
@@ -332,6 +332,9 @@ typedef void (*apl_drop_fn)(void *user_data);
 
 /**
  * Signs a request, after its bytes are final and before each attempt.
+ *
+ * Where auth is digest or sigv4, those sign after it, so that what it sets is signed too; they leave a request alone
+ * in which it has set an Authorization.
  *
  * It runs on the thread inside the call, on several threads at once where several calls run, and never
  * while a lock is held. It must not throw or unwind. Calls of other connectors, and of the same one, are
@@ -465,8 +468,9 @@ void apl_connector_free(struct apl_connector *connector);
 /**
  * Sets who stores the tokens that calls of this connector receive.
  *
- * It is set before the first call. Not built yet: APL_STATUS_UNSUPPORTED. One thread at a time.
+ * It is set before the first call; one that was set before is replaced. One thread at a time.
  *
+ * @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
  * @param user_data  handed to on_token and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
