@@ -64,9 +64,11 @@ impl Sigv4 {
         // They stand between slashes in the scope.
         let name = |key: &str, value: &Option<String>| {
             let value = value.as_ref().filter(|v| !v.is_empty()).ok_or_else(|| missing(key))?;
-            match value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*".contains(&b)) {
+            match value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
                 true => Ok(value.clone()),
-                false => Err(Error::config(format!("/auth/{key}: must be letters, digits and hyphens"))),
+                false => Err(Error::config(format!(
+                    "/auth/{key}: must be letters, digits, hyphens, dots and underscores"
+                ))),
             }
         };
         Ok(Sigv4 {
