@@ -25,6 +25,41 @@ thread_local! {
     static DESK: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
 }
 
+thread_local! {
+    /// What this thread is in the middle of.
+    static AMID: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread is in the middle of something, and so is whoever does an errand for it meanwhile: a callback that needs
+/// the end of it would wait for ever.
+pub struct Amid(usize);
+
+impl Amid {
+    /// `what`: told from others by its place in memory.
+    pub fn enter<T>(what: &T) -> Amid {
+        Amid::enter_all(&[std::ptr::from_ref(what).addr()])
+    }
+
+    fn enter_all(all: &[usize]) -> Amid {
+        AMID.with_borrow_mut(|amid| {
+            let before = amid.len();
+            amid.extend_from_slice(all);
+            Amid(before)
+        })
+    }
+
+    /// Is this thread in the middle of it?
+    pub fn is_in<T>(what: &T) -> bool {
+        AMID.with_borrow(|amid| amid.contains(&std::ptr::from_ref(what).addr()))
+    }
+}
+
+impl Drop for Amid {
+    fn drop(&mut self) {
+        AMID.with_borrow_mut(|amid| amid.truncate(self.0));
+    }
+}
+
 type Work<'a> = dyn FnMut() + Send + 'a;
 
 /// Where the threads of one call leave what is to be done for them.
@@ -52,7 +87,11 @@ struct Orders {
 pub fn at_caller<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let Some(desk) = desk() else { return work() };
     let (mut work, mut outcome) = (Some(work), None);
-    desk.lend(&mut || outcome = work.take().map(|work| catch_unwind(AssertUnwindSafe(work))));
+    let amid = AMID.with_borrow(Vec::clone);
+    desk.lend(&mut || {
+        let _amid = Amid::enter_all(&amid);
+        outcome = work.take().map(|work| catch_unwind(AssertUnwindSafe(work)));
+    });
     match outcome {
         Some(Ok(value)) => value,
         Some(Err(panic)) => resume_unwind(panic),

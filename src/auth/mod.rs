@@ -1,10 +1,11 @@
 //! Credentials on a request.
 //!
-//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`. They never change, so they are made
-//! once, and a request copies them. What is made for each request is a [`Scheme`].
+//! `none`, `api_key` in a header, the query or a cookie, `bearer` and `basic` never change: they are made once, and a
+//! request copies them. What is made for each request is a [`Scheme`].
 
 mod challenge;
 mod digest;
+mod oauth;
 mod place;
 mod scheme;
 mod sigv4;
@@ -14,17 +15,29 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::auth::{ApiKey, KeyPlace};
+use crate::config::auth::{ApiKey, ClientAuth, KeyPlace, Oauth2};
 use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
+use oauth::{Grant, Oauth};
 
 pub use place::Place;
 pub use scheme::{Ask, Form, Refusal, Scheme, Signable, Sources, Verdict};
 
 /// What makes the credentials of `auth` for each request; None where they are always the same.
 pub fn scheme(config: &Config, sources: Sources) -> Result<Option<Arc<dyn Scheme>>> {
+    let tokens = |grant, keys: &Oauth2| {
+        let scheme: Arc<dyn Scheme> = Arc::new(Oauth::new(config, grant, keys, (sources.now)())?);
+        Ok(Some(scheme))
+    };
     match &config.keys.auth {
+        Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys)
+            if keys.client_auth == Some(ClientAuth::PrivateKeyJwt) =>
+        {
+            Ok(None)
+        }
+        Auth::Oauth2(keys) => tokens(Grant::ClientCredentials, keys),
+        Auth::Oauth2Refresh(keys) => tokens(Grant::RefreshToken, keys),
         Auth::Digest(keys) => Ok(Some(Arc::new(digest::Digest::new(keys, sources.nonce)?))),
         Auth::Sigv4(keys) => Ok(Some(Arc::new(sigv4::Sigv4::new(keys, sources.now)?))),
         _ => Ok(None),
@@ -129,11 +142,15 @@ fn api_key(auth: &ApiKey) -> Result<Credentials> {
 
 /// A token is visible ASCII; the message has nothing of it.
 fn visible<'v>(value: &'v str, key: &str) -> Result<&'v str> {
-    if value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+    if is_visible(value) {
         return Ok(value);
     }
     let message = "must be visible ASCII: it has line breaks, control characters or other letters in it";
     Err(Error::config(format!("/auth/{key}: {message}")))
+}
+
+fn is_visible(value: &str) -> bool {
+    value.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub trait Ask {
     /// of answer.
     fn send(&self, form: &Form<'_>) -> Result<Response>;
     /// Has the host store a new token: its callback runs on the caller's thread. A refusal is an error.
-    fn store(&self, token_json: &str) -> Result<()>;
+    fn store(&self, token_json: &[u8]) -> Result<()>;
     /// Ends every wait.
     fn cancel(&self) -> Option<&Arc<Token>>;
     /// The call is over then.

@@ -347,7 +347,7 @@ fn what_is_not_built_is_said_by_the_call_that_needs_it() {
     ));
     assert!(c.endpoint("list").unwrap().supports(Call::Fetch).is_ok());
     let c = ok(&format!(
-        "{}auth: {{type: OAuth2, client_id: a, token_url: 'https://a.example/t'}}",
+        "{}auth: {{type: OAuth2_PKCE, client_id: a, token_url: 'https://a.example/t'}}",
         endpoint("")
     ));
     assert!(
@@ -356,7 +356,7 @@ fn what_is_not_built_is_said_by_the_call_that_needs_it() {
             .supports(Call::SendBytes)
             .unwrap_err()
             .to_string()
-            .contains("auth: oauth2")
+            .contains("auth: oauth2_pkce")
     );
 }
 

@@ -1,6 +1,6 @@
 //! Keys that are accepted, but whose engine is not there yet: the call that needs one says so.
 
-use super::auth::Auth;
+use super::auth::{Auth, ClientAuth};
 use super::endpoint::EndpointKeys;
 use super::keys::ConnectorKeys;
 
@@ -43,8 +43,11 @@ impl Needs {
 /// The keys that act on an endpoint's calls and are not built. A row goes away when its engine is there.
 pub(super) fn unbuilt(connector: &ConnectorKeys, endpoint: &EndpointKeys) -> Vec<(&'static str, Needs)> {
     let auth = match &connector.auth {
-        Auth::Oauth2(_) => Some("auth: oauth2"),
-        Auth::Oauth2Refresh(_) => Some("auth: oauth2_refresh"),
+        Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys)
+            if keys.client_auth == Some(ClientAuth::PrivateKeyJwt) =>
+        {
+            Some("auth: client_auth: private_key_jwt")
+        }
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
         _ => None,

@@ -79,7 +79,7 @@ impl Ask for Asker<'_, '_> {
         )
     }
 
-    fn store(&self, token_json: &str) -> Result<()> {
+    fn store(&self, token_json: &[u8]) -> Result<()> {
         let Some(on_token) = &self.run.hooks.on_token else { return Ok(()) };
         let limits = &self.run.policy.limits;
         let refusal = errand::at_caller(|| {

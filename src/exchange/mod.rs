@@ -48,7 +48,7 @@ pub use wire::Shown;
 pub type OnRequest = Box<dyn Fn(&mut Draft<'_>) -> i32 + Send + Sync>;
 
 /// Stores a new token, which it gets as JSON: whatever it gives but 0 is a refusal.
-pub type OnToken = Box<dyn Fn(&str) -> i32 + Send + Sync>;
+pub type OnToken = Box<dyn Fn(&[u8]) -> i32 + Send + Sync>;
 
 /// The callbacks that the host keeps with a connector.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! `apl_connector` and the calls that answer once.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,9 +139,7 @@ pub unsafe extern "C" fn apl_connector_on_token(
 fn keeper(on_token: unsafe extern "C" fn(*const c_char, *mut c_void) -> i32, kept: Kept) -> OnToken {
     Box::new(move |json| {
         // JSON has no NUL in it: in its strings, it is written out.
-        let Ok(text) = CString::new(json).map(|text| Zeroizing::new(text.into_bytes_with_nul())) else {
-            return -1;
-        };
+        let text = Zeroizing::new([json, &[0]].concat());
         let kept = &kept;
         // SAFETY: the host handed over the two together, to be called on any thread.
         guard::outside(|| unsafe { on_token(text.as_ptr().cast(), kept.user_data) })

@@ -75,6 +75,13 @@ mod c {
             drop: Option<unsafe extern "C" fn(*mut c_void)>,
             error: *mut *mut Handle,
         ) -> i32;
+        pub fn apl_connector_on_token(
+            connector: *mut Handle,
+            on_token: Option<unsafe extern "C" fn(*const c_char, *mut c_void) -> i32>,
+            user_data: *mut c_void,
+            drop: Option<unsafe extern "C" fn(*mut c_void)>,
+            error: *mut *mut Handle,
+        ) -> i32;
         pub fn apl_request_method(request: *const Handle) -> *const c_char;
         pub fn apl_request_url(request: *const Handle) -> *const c_char;
         pub fn apl_request_header(request: *const Handle, name: *const c_char) -> *const c_char;
@@ -487,6 +494,28 @@ impl Api {
         // SAFETY: the user data lives until `on_drop`; the out-pointer is valid.
         status(|error| unsafe {
             c::apl_connector_on_request(self.0, Some(call_back), user_data, Some(on_drop), error)
+        })
+    }
+
+    pub fn on_token(&self, on_token: impl Fn(&str) -> i32 + Send + Sync + 'static) -> Result<(), Fault> {
+        type Keeper = Box<dyn Fn(&str) -> i32 + Send + Sync>;
+
+        unsafe extern "C" fn call_back(json: *const c_char, user_data: *mut c_void) -> i32 {
+            // SAFETY: `on_drop` has not run: a callback that runs keeps its user data; the text lives until it returns.
+            let (keeper, json) = unsafe { (&*user_data.cast::<Keeper>(), CStr::from_ptr(json)) };
+            keeper(json.to_str().unwrap())
+        }
+
+        unsafe extern "C" fn on_drop(user_data: *mut c_void) {
+            // SAFETY: it came from `into_raw` and is given back once.
+            drop(unsafe { Box::from_raw(user_data.cast::<Keeper>()) });
+        }
+
+        let keeper: Box<Keeper> = Box::new(Box::new(on_token));
+        let user_data = Box::into_raw(keeper).cast();
+        // SAFETY: the user data lives until `on_drop`; the out-pointer is valid.
+        status(|error| unsafe {
+            c::apl_connector_on_token(self.0, Some(call_back), user_data, Some(on_drop), error)
         })
     }
 

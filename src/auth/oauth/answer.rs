@@ -1,0 +1,224 @@
+//! What a token endpoint says (RFC 6749 5.1, 5.2), and how long a token is good for. Pure: it is told the time.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::auth::is_visible;
+use crate::config::Secret;
+
+/// A token is asked for so long before the old one ends: a request is on its way for a while, and clocks differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// What is said to live longer is asked for again then.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// How long a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Nobody has said: until it is refused.
+    Unknown,
+    /// For one request.
+    Once,
+    /// So long from when it was asked for.
+    Known(Duration),
+}
+
+impl Life {
+    fn of(seconds: f64) -> Life {
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(Duration::ZERO) => Life::Once,
+            Ok(life) => Life::Known(life.min(LONGEST)),
+            Err(_) if seconds < 0.0 => Life::Once,
+            Err(_) => Life::Known(LONGEST),
+        }
+    }
+
+    /// When another one is to be asked for; None: when this one is refused. By a clock that nobody sets.
+    pub fn good_until(self, asked: Instant) -> Option<Instant> {
+        match self {
+            Life::Unknown => None,
+            Life::Once => Some(asked),
+            // Of a short life, not all of it may be lost.
+            Life::Known(life) => asked.checked_add(life - SKEW.min(life / 10)),
+        }
+    }
+
+    /// When it ends, by the system's clock.
+    pub fn ends(self, asked: SystemTime) -> Option<SystemTime> {
+        match self {
+            Life::Unknown => None,
+            Life::Once => Some(asked),
+            Life::Known(life) => asked.checked_add(life),
+        }
+    }
+}
+
+/// A token that was got.
+pub(super) struct Granted {
+    pub access_token: Secret,
+    /// The one to use from now on, where the server gives another one.
+    pub refresh_token: Option<Secret>,
+    pub life: Life,
+    pub scope: Option<String>,
+}
+
+/// Reads a successful answer. A fault says nothing of what is in it.
+pub(super) fn granted(body: &[u8]) -> Result<Granted, &'static str> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        access_token: Option<String>,
+        refresh_token: Option<String>,
+        token_type: Option<String>,
+        scope: Option<String>,
+        #[serde(borrow)]
+        expires_in: Option<&'a RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(body)
+        .map_err(|_| "answered with something that is no token (RFC 6749 5.1)")?;
+    let secret = |text: Option<String>| text.filter(|t| !t.is_empty()).map(Secret::new);
+    let (access_token, refresh_token) = (secret(answer.access_token), secret(answer.refresh_token));
+    let access_token = access_token.ok_or("answered without an access_token (RFC 6749 5.1)")?;
+    if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err("answered with a token_type that is not Bearer: no other one is known here");
+    }
+    let is_bad = |token: &Secret| !is_visible(token.expose());
+    if is_bad(&access_token) || refresh_token.as_ref().is_some_and(is_bad) {
+        return Err("answered with a token that no header can carry: it is not visible ASCII");
+    }
+    // Some put the number in quotes. What is no number says nothing.
+    let seconds = answer.expires_in.and_then(|raw| raw.get().trim_matches('"').parse::<f64>().ok());
+    let life = seconds.filter(|s| !s.is_nan()).map_or(Life::Unknown, Life::of);
+    Ok(Granted { access_token, refresh_token, life, scope: answer.scope })
+}
+
+/// The words of an answer that refuses: RFC 6749 5.2.
+pub(super) fn refusal(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+        error_description: Option<String>,
+    }
+    let Refusal { error, error_description } = serde_json::from_slice(body).ok()?;
+    Some(match error_description {
+        Some(description) => format!("{error}: {description}"),
+        None => error,
+    })
+}
+
+/// How long a token of the configuration is still good for: `expires_at` is JSON, seconds since 1970 or an RFC 3339
+/// timestamp.
+pub(super) fn left(expires_at: &str, now: SystemTime) -> Result<Life, &'static str> {
+    let text = expires_at.trim_matches('"');
+    if matches!(text, "" | "null") {
+        return Ok(Life::Unknown);
+    }
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let end = text.parse::<f64>().ok().or_else(|| timestamp(text)).filter(|end| end.is_finite());
+    let end = end.ok_or("must be seconds since 1970, or a time as 2030-01-31T12:00:00Z")?;
+    Ok(Life::of(end - now))
+}
+
+/// Seconds since 1970. A time without an offset is UTC.
+fn timestamp(text: &str) -> Option<f64> {
+    let (time, offset) = match text.get(text.len().checked_sub(6)?..)?.as_bytes() {
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let two = |a: &u8, b: &u8| {
+                Some(f64::from((*a as char).to_digit(10)? * 10 + (*b as char).to_digit(10)?))
+            };
+            let seconds = two(h1, h2)? * 3600.0 + two(m1, m2)? * 60.0;
+            (&text[..text.len() - 6], if *sign == b'+' { seconds } else { -seconds })
+        }
+        _ => (text, 0.0),
+    };
+    let time = humantime::parse_rfc3339_weak(time).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(time.as_secs_f64() - offset)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn life(expires_in: &str) -> Life {
+        let body = format!(r#"{{"access_token": "t", "token_type": "BEARER", "expires_in": {expires_in}}}"#);
+        granted(body.as_bytes()).unwrap().life
+    }
+
+    #[test]
+    fn a_life_is_a_number_in_quotes_or_not_and_never_endless() {
+        let hour = Life::Known(Duration::from_secs(3600));
+        assert_eq!([life("3600"), life(r#""3600""#)], [hour, hour]);
+        assert_eq!([life("0"), life("-1"), life(r#""0""#)], [Life::Once; 3]);
+        assert_eq!([life("1e99"), life("99999999999999999999")], [Life::Known(LONGEST); 2]);
+        assert_eq!(
+            [life("null"), life(r#""soon""#), life("true"), life("[1]"), life(r#""NaN""#)],
+            [Life::Unknown; 5]
+        );
+    }
+
+    #[test]
+    fn the_next_one_is_asked_for_a_minute_before_the_end_or_a_tenth_of_a_short_life() {
+        let now = Instant::now();
+        let until = |seconds: u64| Life::Known(Duration::from_secs(seconds)).good_until(now).unwrap() - now;
+        assert_eq!(until(3600), Duration::from_secs(3540));
+        assert_eq!(until(600), Duration::from_secs(540));
+        assert_eq!(until(10), Duration::from_secs(9));
+        assert_eq!(Life::Once.good_until(now), Some(now));
+        assert_eq!(Life::Unknown.good_until(now), None);
+    }
+
+    #[test]
+    fn what_is_no_bearer_token_is_refused_unseen() {
+        for body in [
+            "<html>canary</html>",
+            "[]",
+            r#"{"token": "canary"}"#,
+            r#"{"access_token": ""}"#,
+            r#"{"access_token": 12345678}"#,
+            r#"{"access_token": "canary", "access_token": "canary"}"#,
+            r#"{"access_token": "canary", "token_type": "MAC"}"#,
+            r#"{"access_token": "canary\r\nX: y"}"#,
+            r#"{"access_token": "canary\u0000"}"#,
+            r#"{"access_token": "canaryé"}"#,
+            r#"{"access_token": "t", "refresh_token": "canary\n"}"#,
+        ] {
+            let Err(what) = granted(body.as_bytes()) else { panic!("{body}") };
+            assert!(!what.contains("canary") && !what.contains("1234"), "{what}");
+        }
+        assert!(granted(br#"{"access_token": "t", "token_type": "bearer"}"#).is_ok());
+        assert!(granted(br#"{"access_token": "t", "else": [[[{}]]]}"#).is_ok());
+    }
+
+    #[test]
+    fn nesting_without_end_is_no_trouble() {
+        let bomb = format!(r#"{{"access_token": "t", "deep": {}"#, "[".repeat(1 << 20));
+        assert!(granted(bomb.as_bytes()).is_err());
+        let deep = format!("{bomb}{}}}", "]".repeat(1 << 20));
+        assert!(granted(deep.as_bytes()).is_ok_and(|g| g.access_token.expose() == "t"));
+    }
+
+    #[test]
+    fn a_configured_end_is_a_number_or_a_timestamp() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let hour = Life::Known(Duration::from_secs(3600));
+        for text in [
+            "1000003600",
+            r#""1000003600""#,
+            r#""2001-09-09T02:46:40Z""#,
+            r#""2001-09-09T02:46:40""#,
+            r#""2001-09-09T02:46:40.000+00:00""#,
+            r#""2001-09-09T04:46:40+02:00""#,
+            r#""2001-09-08T21:16:40-05:30""#,
+        ] {
+            assert_eq!(left(text, now), Ok(hour), "{text}");
+        }
+        assert_eq!(left("5", now), Ok(Life::Once));
+        assert_eq!(left("null", now), Ok(Life::Unknown));
+        for text in ["true", r#""tomorrow""#, r#""inf""#, "[1]", r#""+02:00""#] {
+            assert!(left(text, now).is_err(), "{text}");
+        }
+    }
+}
