@@ -7,9 +7,10 @@ mod send;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::answer::Reading;
-use crate::auth::{self, Credentials};
+use crate::auth::{self, Credentials, Sources};
 use crate::cache::{Cache, Unseen};
 use crate::config::keys::TlsVersion;
 use crate::config::{self, Call, Config, Endpoint};
@@ -27,6 +28,7 @@ use crate::transport::{Proxies, Settings, Target, TlsSettings, Token, Transport}
 use crate::{explain, health, log, random, redact};
 
 const GENERATE: Generate = Generate { boundary: random::boundary, key: random::key };
+const SOURCES: Sources = Sources { now: SystemTime::now, nonce: random::nonce };
 
 /// An API, described once. Shared between threads.
 #[derive(Debug)]
@@ -112,8 +114,13 @@ impl Connector {
         let ready = config.endpoints.iter().map(make).collect::<Result<_>>()?;
         let mut health = make(&config.health)?;
         health.policy.endpoint = "health".into();
-        let exchange =
-            Exchange::new(transport, redactor, config.allowed.clone(), keys.cookies, auth::scheme(&config)?);
+        let exchange = Exchange::new(
+            transport,
+            redactor,
+            config.allowed.clone(),
+            keys.cookies,
+            auth::scheme(&config, SOURCES)?,
+        );
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));
         }

@@ -218,7 +218,8 @@ pub fn sha256(text: &[u8]) -> String {
     hex(ring::digest::digest(&SHA256, text).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

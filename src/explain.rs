@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::endpoint::{RateLimit, RateStrategy};
 use crate::config::keys::{ConnectorType, TlsVersion};
 use crate::config::settings::{AcceptEncoding, IdempotencyKey};
-use crate::config::{Config, Endpoint, Named, RawJson, Settings, Text};
+use crate::config::{Auth, Config, Endpoint, Named, RawJson, Settings, Text};
 use crate::error::Error;
 use crate::exchange::Shown;
 use crate::redact::{HIDDEN, Redactor};
@@ -63,6 +63,9 @@ pub(crate) fn request(
         }
     });
     let curl = curl(config, prepared, &shown, body.as_ref().map(|(b, encoded)| (b.as_str(), *encoded)));
+    if config.keys.auth.signs() {
+        notes.push(format!("auth {}: every request is signed when it is sent", config.keys.auth.name()));
+    }
     if curl.contains(HIDDEN) {
         notes.push(format!("secrets are shown as {HIDDEN}: put them in before you run the curl command"));
     }
@@ -149,6 +152,25 @@ fn curl(config: &Config, prepared: &Prepared<'_>, shown: &Shown, body: Option<(&
     add("--connect-timeout", &timeouts.connect.as_secs_f64().to_string());
     if let Some(most) = [prepared.deadline, timeouts.total].into_iter().flatten().min() {
         add("--max-time", &most.as_secs_f64().to_string());
+    }
+    // curl signs as the library does.
+    if !shown.headers.iter().any(|(name, _)| name == "authorization") {
+        let both = format!("{HIDDEN}:{HIDDEN}");
+        match &keys.auth {
+            Auth::Digest(_) => {
+                add("--digest", "");
+                add("--user", &both);
+            }
+            Auth::Sigv4(auth) => {
+                let part = |part: &Option<String>| part.clone().unwrap_or_default();
+                add("--aws-sigv4", &format!("aws:amz:{}:{}", part(&auth.region), part(&auth.service)));
+                add("--user", &both);
+                if auth.session_token.is_some() {
+                    add("--header", &format!("x-amz-security-token: {HIDDEN}"));
+                }
+            }
+            _ => {}
+        }
     }
     let authority = shown.url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
     for (name, value) in &shown.headers {

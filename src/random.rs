@@ -13,6 +13,11 @@ pub fn boundary() -> String {
     format!("apl-{:016x}{:016x}", word(), word())
 }
 
+/// What a client adds to the nonce of a server: 128 bits, in hexadecimal.
+pub fn nonce() -> String {
+    format!("{:016x}{:016x}", word(), word())
+}
+
 /// An Idempotency-Key: a random UUID (RFC 9562 5.4).
 pub fn key() -> String {
     let (high, low) = (word() & !0xf000 | 0x4000, word() & !(3 << 62) | 1 << 63);

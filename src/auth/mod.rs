@@ -1,15 +1,16 @@
 //! Credentials on a request.
 //!
-//! Built: `none`, `api_key` in a header, the query or a cookie, `bearer`, `basic`, `oauth2`, `oauth2_refresh`. Those but
-//! the last two never change, so they are made
-//! once, and a request copies them. What is made for each request is a [`Scheme`].
+//! `none`, `api_key` in a header, the query or a cookie, `bearer` and `basic` never change: they are made once, and a
+//! request copies them. What is made for each request is a [`Scheme`].
 
+mod challenge;
+mod digest;
 mod oauth;
 mod place;
 mod scheme;
+mod sigv4;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,12 +22,12 @@ use crate::redact::Redactor;
 use oauth::{Grant, Oauth};
 
 pub use place::Place;
-pub use scheme::{Ask, Form, Scheme, Signable};
+pub use scheme::{Ask, Form, Refusal, Scheme, Signable, Sources, Verdict};
 
 /// What makes the credentials of `auth` for each request; None where they are always the same.
-pub fn scheme(config: &Config) -> Result<Option<Arc<dyn Scheme>>> {
+pub fn scheme(config: &Config, sources: Sources) -> Result<Option<Arc<dyn Scheme>>> {
     let tokens = |grant, keys: &Oauth2| {
-        let scheme: Arc<dyn Scheme> = Arc::new(Oauth::new(config, grant, keys, SystemTime::now())?);
+        let scheme: Arc<dyn Scheme> = Arc::new(Oauth::new(config, grant, keys, (sources.now)())?);
         Ok(Some(scheme))
     };
     match &config.keys.auth {
@@ -37,6 +38,8 @@ pub fn scheme(config: &Config) -> Result<Option<Arc<dyn Scheme>>> {
         }
         Auth::Oauth2(keys) => tokens(Grant::ClientCredentials, keys),
         Auth::Oauth2Refresh(keys) => tokens(Grant::RefreshToken, keys),
+        Auth::Digest(keys) => Ok(Some(Arc::new(digest::Digest::new(keys, sources.nonce)?))),
+        Auth::Sigv4(keys) => Ok(Some(Arc::new(sigv4::Sigv4::new(keys, sources.now)?))),
         _ => Ok(None),
     }
 }

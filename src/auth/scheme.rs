@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::config::Secret;
 use crate::error::Result;
@@ -19,10 +19,14 @@ pub trait Signable {
     fn url(&self) -> &str;
     /// The value of a field.
     fn header(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// All fields, with Host and without those that the transport sets.
+    fn headers(&self) -> Vec<(&str, Cow<'_, str>)>;
     /// The body, where it lies in memory.
     fn body(&self) -> Option<&[u8]>;
     /// Sets a field, which is shown nowhere; one of that name is replaced.
     fn set_header(&mut self, name: &str, value: &str) -> Result<()>;
+    /// Sets a field that everybody may see; one of that name is replaced.
+    fn set_open_header(&mut self, name: &str, value: &str) -> Result<()>;
     /// Sets a query parameter, not encoded, whose value is shown nowhere; those of that name are replaced.
     fn set_query(&mut self, name: &str, value: &str) -> Result<()>;
     /// Another secret that the server may say back: it is shown nowhere either.
@@ -64,11 +68,46 @@ pub trait Scheme: Debug + Send + Sync {
     fn sign(&self, draft: &mut dyn Signable, ask: Option<&dyn Ask>) -> Result<u64>;
 
     /// The server has refused a request with the credentials of that number: 401, or a rule that says refresh_token.
-    /// True: the next request would carry other ones.
-    fn refused(&self, number: u64, head: &Head) -> bool;
+    fn refused(&self, number: u64, refusal: &Refusal<'_>) -> Verdict;
 
     /// What it has learned that nobody may see.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
+
+    /// Are they made of the request's bytes? Then the host's callback comes first, and what it sets is signed too.
+    fn covers_request(&self) -> bool {
+        false
+    }
+}
+
+/// A request that was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'r> {
+    /// The whole URL.
+    pub url: &'r str,
+    /// How often it was made once more already, with other credentials.
+    pub renewals: u32,
+    /// The answer.
+    pub head: &'r Head,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is made once more: it would carry other credentials now.
+    Again,
+    /// It stands.
+    Stands,
+    /// It stands, and this is why. The server's words may be in it.
+    Because(String),
+}
+
+/// Where schemes take the time and what nobody can guess from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources {
+    /// The time.
+    pub now: fn() -> SystemTime,
+    /// Text that nobody can guess.
+    pub nonce: fn() -> String,
 }

@@ -24,7 +24,7 @@ pub enum Auth {
     Bearer(Bearer),
     /// User name and password.
     Basic(UserPassword),
-    /// User name and password, by digest.
+    /// User name and password, which are not sent: HTTP Digest, by SHA-256, SHA-512-256 or MD5, as the server asks.
     Digest(UserPassword),
     /// OAuth 2.0 client credentials.
     #[serde(alias = "oauth2_client_credentials")]
@@ -35,7 +35,7 @@ pub enum Auth {
     Oauth2Pkce(Box<Pkce>),
     /// OAuth 2.0 device authorization.
     Oauth2DeviceFlow(Box<DeviceFlow>),
-    /// AWS Signature Version 4.
+    /// AWS Signature Version 4, in headers, for every request afresh.
     Sigv4(Box<Sigv4>),
 }
 
@@ -226,9 +226,9 @@ pub struct Sigv4 {
     pub secret_access_key: Option<Secret>,
     /// The session token of temporary credentials.
     pub session_token: Option<Secret>,
-    /// The region.
+    /// The region, as eu-central-1.
     pub region: Option<String>,
-    /// The service.
+    /// The service as it stands in signatures: s3, execute-api, es …
     pub service: Option<String>,
 }
 
@@ -236,6 +236,11 @@ impl Auth {
     /// Are there credentials?
     pub fn is_none(&self) -> bool {
         matches!(self, Auth::Absent | Auth::None(_))
+    }
+
+    /// Does it sign each request for itself?
+    pub fn signs(&self) -> bool {
+        matches!(self, Auth::Digest(_) | Auth::Sigv4(_))
     }
 
     /// The scheme's name in a configuration.

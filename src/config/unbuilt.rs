@@ -21,7 +21,6 @@ pub enum Call {
 /// The key that is not built, where there is one: what is left is about every call.
 pub(super) fn unbuilt(connector: &ConnectorKeys) -> Option<&'static str> {
     match &connector.auth {
-        Auth::Digest(_) => Some("auth: digest"),
         Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys)
             if keys.client_auth == Some(ClientAuth::PrivateKeyJwt) =>
         {
@@ -29,7 +28,6 @@ pub(super) fn unbuilt(connector: &ConnectorKeys) -> Option<&'static str> {
         }
         Auth::Oauth2Pkce(_) => Some("auth: oauth2_pkce"),
         Auth::Oauth2DeviceFlow(_) => Some("auth: oauth2_device_flow"),
-        Auth::Sigv4(_) => Some("auth: sigv4"),
         _ => None,
     }
 }

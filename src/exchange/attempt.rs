@@ -12,7 +12,7 @@ use super::limit::{self, Patience, Permit, Refused};
 use super::run::Run;
 use super::sign::{Draft, Hop};
 use super::{Exchange, classify, wire};
-use crate::auth::Ask;
+use crate::auth::{Ask, Scheme};
 use crate::errand;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::log;
@@ -117,11 +117,11 @@ impl Exchange {
     pub(super) fn sign<'h, 'c: 'h>(&self, run: &mut Run<'c>, hop: &'h Hop<'c>) -> Result<Signed<'h>> {
         let prepared = run.prepared;
         let mut draft = hop.draft(prepared, self.jar.as_ref())?;
+        let scheme = self.scheme.as_deref().filter(|_| hop.trusted);
+        let covers = scheme.is_some_and(Scheme::covers_request);
         let mut credentials = None;
-        if let Some(scheme) = self.scheme.as_ref().filter(|_| hop.trusted) {
-            let asker = Asker { exchange: self, run };
-            let ask = (!run.only_shown).then_some(&asker as &dyn Ask);
-            credentials = Some(scheme.sign(&mut draft, ask)?);
+        if let Some(scheme) = scheme.filter(|_| !covers) {
+            credentials = Some(self.credentials(run, scheme, &mut draft)?);
         }
         if let Some(on_request) = run.hooks.on_request.as_ref().filter(|_| hop.trusted) {
             let limits = &run.policy.limits;
@@ -135,6 +135,10 @@ impl Exchange {
                     format!("the request callback (apl_connector_on_request) refused: it returned {refusal}");
                 return Err(Error::new(Kind::Auth, what));
             }
+        }
+        // An Authorization that is there by now is the call's own, or the callback's.
+        if let Some(scheme) = scheme.filter(|_| covers && draft.header("authorization").is_none()) {
+            credentials = Some(self.credentials(run, scheme, &mut draft)?);
         }
         let path_and_query = draft.path_and_query()?;
         if draft.added().next().is_some() {
@@ -165,6 +169,12 @@ impl Exchange {
             },
             begun: Instant::now(),
         })
+    }
+
+    /// Has a scheme make the credentials of a request.
+    fn credentials(&self, run: &Run<'_>, scheme: &dyn Scheme, draft: &mut Draft<'_>) -> Result<u64> {
+        let asker = Asker { exchange: self, run };
+        scheme.sign(draft, (!run.only_shown).then_some(&asker as &dyn Ask))
     }
 
     /// Opens the files of the body, before anything is sent.

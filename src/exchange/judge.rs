@@ -14,6 +14,7 @@ use super::redirect::{self, is_redirect};
 use super::run::Run;
 use super::sign::Hop;
 use super::{Exchange, classify};
+use crate::auth::{Refusal, Verdict};
 use crate::config::Judgement;
 use crate::config::endpoint::Then;
 use crate::config::settings::AcceptEncoding;
@@ -24,6 +25,9 @@ use crate::transport::{Answer, Fail, Failure, Trace};
 
 /// So much of a redirect's body is read, for the sake of its connection.
 const REDIRECT_BODY: u64 = 64 << 10;
+
+/// So often the same request is made once more, with other credentials.
+const MAX_RENEWALS: u32 = 3;
 
 /// An answer that is what was wanted.
 pub(super) struct Accepted {
@@ -277,11 +281,20 @@ impl Exchange {
         let mut text = seen.text(&head, signed).into_owned();
         text.truncate(max as usize);
         let unfollowed = unfollowed.map(|u| (u.why.as_str(), u.is_private));
-        let error = classify::refused(&head, &text, ruled, unfollowed, &run.redactor);
+        let mut error = classify::refused(&head, &text, ruled, unfollowed, &run.redactor);
         let asks = matches!(ruled, Some(Then::Retry | Then::RateLimited));
         let refused = ruled == Some(Then::RefreshToken) || (ruled.is_none() && head.status == 401);
-        let credentials = signed.credentials.filter(|_| refused && !run.is_renewed).zip(self.scheme.as_ref());
-        let renewed = credentials.is_some_and(|(number, scheme)| scheme.refused(number, &head));
+        let credentials = signed.credentials.filter(|_| refused).zip(self.scheme.as_ref());
+        let refusal = Refusal { url: signed.draft.url(), renewals: run.renewals, head: &head };
+        let verdict = match credentials {
+            // So that a server which refuses whatever comes is not asked for ever.
+            Some((number, scheme)) if run.renewals < MAX_RENEWALS => scheme.refused(number, &refusal),
+            _ => Verdict::Stands,
+        };
+        if let Verdict::Because(why) = &verdict {
+            error.message += &format!("; {why}");
+        }
+        let renewed = verdict == Verdict::Again;
         let mut failed = Failed { renewed, ..self.failed(run, signed, error, Some(head.status), asks) };
         let meta = self.meta(run, signed, &trace, &body);
         failed.error.response = Some(Arc::new(Response::new(head, meta, text)));

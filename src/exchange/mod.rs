@@ -157,6 +157,7 @@ impl Exchange {
                 Ok(Outcome::Redirect(next)) => {
                     run.redirects.push(next.shown_url(&run.redactor));
                     hop = *next;
+                    run.renewals = 0;
                 }
                 Err(failed) => self.again(&mut run, failed)?,
             }
@@ -166,9 +167,9 @@ impl Exchange {
     /// Waits for the next attempt; where there is none, the failure stands.
     fn again(&self, run: &mut Run<'_>, failed: Failed) -> Result<()> {
         let Failed { mut error, ruled, renewed, is_final } = failed;
-        // Other credentials are no other attempt: the request was never looked at. Once, so that a server which refuses
-        // whatever comes is not asked for ever.
-        if renewed && !std::mem::replace(&mut run.is_renewed, true) {
+        // Other credentials are no other attempt: the request was never looked at.
+        if renewed {
+            run.renewals += 1;
             log::debug(format_args!("{}; once more, with other credentials", error.message));
             return Ok(());
         }
@@ -199,6 +200,7 @@ impl Exchange {
             wait.as_millis()
         ));
         run.tries += 1;
+        run.renewals = 0;
         run.waited += wait;
         let Err(fail) = pause(Instant::now() + wait, run.cancel) else { return Ok(()) };
         error.kind = classify::kind(&fail);

@@ -24,8 +24,8 @@ pub(super) struct Run<'c> {
     pub streamed: bool,
     /// Is the request only shown? Then nobody is asked for anything.
     pub only_shown: bool,
-    /// Was a request of it made once more, with other credentials?
-    pub is_renewed: bool,
+    /// How often the request that is under way was made once more, with other credentials.
+    pub renewals: u32,
     /// Every request that was sent, redirects too.
     pub attempts: Vec<Attempt>,
     /// Where the redirects led that were followed.
@@ -59,7 +59,7 @@ impl<'c> Run<'c> {
             begun,
             streamed: false,
             only_shown: false,
-            is_renewed: false,
+            renewals: 0,
             deadline: prepared.deadline.and_then(|d| begun.checked_add(d)),
             attempts: Vec::new(),
             redirects: Vec::new(),

@@ -201,18 +201,23 @@ impl Draft<'_> {
         }
     }
 
-    /// Sets a field; one of that name is replaced.
+    /// Sets a field that nobody may see; one of that name is replaced.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<()> {
+        let name = self.set(name, value)?;
+        self.said.push(Zeroizing::new(value.to_owned()));
+        self.hidden.push(name);
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<HeaderName> {
         let wrong = |what: &str, m: String| Error::argument(format!("{what}: {m}"));
         header_name(name).map_err(|m| wrong("name", m))?;
         header_value(value).map_err(|m| wrong("value", m))?;
         let bad = |what: &str| wrong(what, "cannot be sent over HTTP".into());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("value"))?;
-        self.said.push(Zeroizing::new(String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        self.hidden.push(name.clone());
-        self.headers.try_insert(name, value).map_err(|_| bad("so many headers"))?;
-        Ok(())
+        self.headers.try_insert(name.clone(), value).map_err(|_| bad("so many headers"))?;
+        Ok(name)
     }
 
     /// Sets a query parameter, not encoded; those of that name are replaced.
@@ -270,11 +275,18 @@ impl Signable for Draft<'_> {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         Draft::header(self, name)
     }
+    fn headers(&self) -> Vec<(&str, Cow<'_, str>)> {
+        let all = self.headers.iter();
+        all.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
+    }
     fn body(&self) -> Option<&[u8]> {
         Draft::body(self)
     }
     fn set_header(&mut self, name: &str, value: &str) -> Result<()> {
         Draft::set_header(self, name, value)
+    }
+    fn set_open_header(&mut self, name: &str, value: &str) -> Result<()> {
+        self.set(name, value).map(drop)
     }
     fn set_query(&mut self, name: &str, value: &str) -> Result<()> {
         Draft::set_query(self, name, value)

@@ -40,6 +40,9 @@ impl apl_request {
 
 /// Signs a request, after its bytes are final and before each attempt.
 ///
+/// Where auth is digest or sigv4, those sign after it, so that what it sets is signed too; they leave a request alone
+/// in which it has set an Authorization.
+///
 /// It runs on the thread inside the call, on several threads at once where several calls run, and never
 /// while a lock is held. It must not throw or unwind. Calls of other connectors, and of the same one, are
 /// allowed in it.

@@ -74,6 +74,7 @@ pub enum Next {
 ///
 /// `alone`: may one thing that is no array be a listing of one?
 pub fn read(reading: &Reading, paging: &Paging, alone: bool, response: Response) -> Result<Page, Unreadable> {
+    let response = reading.without_errors(response, |_| None)?;
     let is_empty = response.body().is_empty();
     let (response, whole) = reading.document(response)?;
     let json = text_of(&response, &whole);

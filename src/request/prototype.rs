@@ -174,6 +174,9 @@ impl Prototype {
                 secret_headers.push(name.to_owned());
             }
         }
+        if config.keys.auth.signs() {
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+        }
         let mut streaming_headers = Vec::new();
         for (name, value) in keys.streaming.iter().flat_map(|s| s.headers.iter()) {
             set(&mut streaming_headers, name.to_owned(), Secret::new(value.as_str()));

@@ -34,6 +34,26 @@ fn credentials_are_what_the_server_asks_for() {
 
 #[test]
 #[ignore = "needs the servers of `make test-servers`"]
+fn httpbins_digest_is_answered_in_each_of_its_forms() {
+    for (quality, algorithm) in [("auth", "MD5"), ("auth", "SHA-256"), ("auth-int", "MD5")] {
+        let ask = |password: &str| {
+            let auth = json!({"type": "digest", "username": "canary-user", "password": password});
+            let path = format!("/digest-auth/{quality}/canary-user/canary-password/{algorithm}");
+            one(&its("httpbin"), json!({"path": path}), json!({"auth": auth, "cookies": true}))
+        };
+        let api = ask("canary-password");
+        let known = json!({"authenticated": true, "user": "canary-user"});
+        assert_eq!(good(api.fetch("x", None, None)).json(), known, "{quality} {algorithm}");
+        assert_eq!(good(api.fetch("x", None, None)).json(), known, "{quality} {algorithm}");
+        let (outcome, log) = log_lines(|| ask("canary-wrong").fetch("x", None, None));
+        let fault = outcome.expect_err("a wrong password");
+        assert_eq!((fault.status, fault.http_status), (AUTH, 401));
+        assert!(!(fault.everything() + &log.join("\n")).contains("canary-wrong"));
+    }
+}
+
+#[test]
+#[ignore = "needs the servers of `make test-servers`"]
 fn nginx_knows_a_client_by_its_certificate_and_refuses_the_others_with_a_400() {
     let client = |server: &str, name: Option<&str>| {
         let mut tls = json!({"ca_file": file("ca.pem")});

@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Ask, Form, Place, Scheme, Signable};
+use super::{Ask, Form, Place, Refusal, Scheme, Signable, Verdict};
 use crate::config::auth::{ClientAuth, Oauth2};
 use crate::config::{Config, Secret};
 use crate::errand::Amid;
 use crate::error::{Error, Kind, Result, Sent};
-use crate::response::{Head, Response};
+use crate::response::Response;
 use answer::{Granted, Life};
 use flight::Flight;
 
@@ -306,13 +306,17 @@ impl Scheme for Oauth {
         Ok(number)
     }
 
-    fn refused(&self, number: u64, _head: &Head) -> bool {
+    fn refused(&self, number: u64, refusal: &Refusal<'_>) -> Verdict {
+        // One new token is enough: a server may refuse whatever comes.
+        if refusal.renewals > 0 {
+            return Verdict::Stands;
+        }
         let mut state = self.state.lock();
         // Where there is another one meanwhile, that one is tried.
         if state.token.as_ref().is_some_and(|held| held.number == number) {
             state.token = None;
         }
-        true
+        Verdict::Again
     }
 
     fn secrets(&self) -> Vec<Secret> {
