@@ -284,7 +284,7 @@ static void mistakes(void) {
   fails("echo", "[1]", NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo", "{\"a\": \"\xff\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo", NULL, "{\"extra_headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}", APL_STATUS_INVALID_ARGUMENT);
-  fails("paged", NULL, NULL, APL_STATUS_UNSUPPORTED); /* known, but not built yet */
+  fails("paged", NULL, NULL, APL_STATUS_DECODE); /* a page that is no JSON */
   fails("echo_path", NULL, NULL, APL_STATUS_INVALID_ARGUMENT);
   fails("echo_path", "{\"name\": \"..\"}", NULL, APL_STATUS_INVALID_ARGUMENT);
 
