@@ -57,7 +57,8 @@ fn a_cut_answer_is_truncated_with_the_text_so_far() {
         let partial = fault.partial.as_ref().map(|p| p.text().to_owned()).unwrap_or_default();
         assert_eq!(partial, data.join("\n"), "{server}");
         let whole = chat("llmock").unwrap().0;
-        assert!(data.len() < whole.len() && words(&whole).starts_with(&words(&data)), "{server}: {data:?}");
+        // The cut may be where only the sentinel is missing.
+        assert!(data.len() <= whole.len() && words(&whole).starts_with(&words(&data)), "{server}: {data:?}");
     }
 }
 
