@@ -13,13 +13,13 @@ use crate::answer::Reading;
 use crate::auth::{self, Credentials, Sources};
 use crate::cache::{Cache, Unseen};
 use crate::config::keys::TlsVersion;
-use crate::config::{self, Call, Config, Endpoint};
+use crate::config::{self, Config, Endpoint};
 use crate::download::{self, Downloaded, OnProgress};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::limit::{Inside, Limiter};
 use crate::exchange::{Exchange, OnRequest, OnToken, Opened, Policy};
 use crate::hooks::HooksCell;
-use crate::request::{Body, CallOptions, Generate, Prepared, Prototype};
+use crate::request::{Body, Call, CallOptions, Generate, Prepared, Prototype};
 use crate::response::{Head, Meta, Response};
 use crate::send::check;
 use crate::stream::{self, Stream};
@@ -140,7 +140,7 @@ impl Connector {
     /// Asks the API for its health. OK whenever a verdict was reached.
     pub fn check_health(&self, cancel: Option<&Arc<Token>>) -> Result<Response> {
         let config = &self.config;
-        config.health.supports(Call::Fetch)?;
+        config.health.supports()?;
         let options = CallOptions::default();
         let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
         prepared.deadline = Some(config.keys.health.timeout());
@@ -157,15 +157,12 @@ impl Connector {
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::Fetch)?;
+        let (ready, endpoint) = self.endpoint(endpoint)?;
         if endpoint.paging.is_some() {
             return self.fetch_pages(&endpoint.name, params, options, cancel);
         }
         let options = CallOptions::parse_for(options, Call::Fetch)?;
-        if let Some(data) = options.data {
-            let checked = check(&endpoint.name, endpoint.request_schema.as_ref(), data.get());
-            checked.map_err(|e| self.redacted(e))?;
-        }
+        self.check_data(endpoint, &options)?;
         let prepared = ready.prototype.prepare(params, &options, Body::Fetch)?;
         let response = self.perform(&ready.policy, &prepared, cancel)?;
         ready.reading.data(response).map_err(|u| self.unreadable(endpoint, &prepared, *u))
@@ -189,7 +186,7 @@ impl Connector {
                     ready.prototype.prepare_with(first.as_deref(), params, &options, Body::Fetch)?;
                 let shown = self.exchange.show(&ready.policy, &prepared)?;
                 let call = if endpoint.paging.is_some() { Call::Pages } else { Call::Fetch };
-                let unfit = endpoint.supports(call).and_then(|()| options.check_for(call)).err();
+                let unfit = endpoint.supports().and_then(|()| options.check_for(call)).err();
                 let misfit = options
                     .data
                     .and_then(|data| check(name, endpoint.request_schema.as_ref(), data.get()).err());
@@ -207,7 +204,7 @@ impl Connector {
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::SendBytes)?;
+        let (ready, endpoint) = self.endpoint(endpoint)?;
         let options = CallOptions::parse_for(options, Call::SendBytes)?;
         let prepared = ready.prototype.prepare(None, &options, Body::Bytes(body))?;
         let response = self.perform(&ready.policy, &prepared, cancel)?;
@@ -222,7 +219,7 @@ impl Connector {
         options: Option<&str>,
         token: Arc<Token>,
     ) -> Result<Stream> {
-        let (_, found) = self.endpoint(endpoint, Call::Stream)?;
+        let (_, found) = self.endpoint(endpoint)?;
         let call = CallOptions::parse(options)?;
         let settings = stream::Settings::new(found, &call)?;
         self.check_data(found, &call)?;
@@ -239,7 +236,7 @@ impl Connector {
         on_progress: Option<OnProgress<'_>>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Downloaded> {
-        let (ready, found) = self.endpoint(endpoint, Call::Stream)?;
+        let (ready, found) = self.endpoint(endpoint)?;
         let call = CallOptions::parse(options)?;
         let settings = download::Settings::new(found, &call)?;
         self.check_data(found, &call)?;
@@ -293,7 +290,7 @@ impl Connector {
         let (endpoint, params) = (endpoint.to_owned(), params.map(str::to_owned));
         let options = options.map(str::to_owned);
         Box::new(move |ask, cancel| {
-            let (ready, found) = connector.endpoint(&endpoint, Call::Stream)?;
+            let (ready, found) = connector.endpoint(&endpoint)?;
             let options = CallOptions::parse(options.as_deref())?;
             let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Stream)?;
             prepared.deadline = ask.left;
@@ -317,9 +314,9 @@ impl Connector {
         })
     }
 
-    fn endpoint(&self, name: &str, call: Call) -> Result<(&Ready, &Endpoint)> {
+    fn endpoint(&self, name: &str) -> Result<(&Ready, &Endpoint)> {
         let (ready, endpoint) = self.ready(name)?;
-        endpoint.supports(call)?;
+        endpoint.supports()?;
         Ok((ready, endpoint))
     }
 

@@ -143,6 +143,11 @@ pub fn employ<T: Send>(
     })
 }
 
+/// Does `work` on a thread of its own, while this one does its errands and nothing else.
+pub fn aside<T: Send>(work: impl FnOnce() -> T + Send, halt: &Token) -> io::Result<T> {
+    employ(work, || Instant::now() + IDLE, halt)
+}
+
 /// For a further thread of the call: its errands go where this thread's go.
 pub fn alike<T>(work: impl FnOnce() -> T + Send) -> impl FnOnce() -> T + Send {
     let desk = desk();

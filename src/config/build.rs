@@ -14,7 +14,7 @@ use super::pagination::{Items, Paging};
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
-use super::unbuilt::{Call, unbuilt};
+use super::unbuilt::unbuilt;
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
 use crate::decode::{Path, Schema};
@@ -111,7 +111,7 @@ impl Config {
 
 impl Endpoint {
     /// Is everything there that such a call on this endpoint needs? Else UNSUPPORTED, by name.
-    pub fn supports(&self, _call: Call) -> Result<()> {
+    pub fn supports(&self) -> Result<()> {
         match self.unbuilt {
             Some(key) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
             None => Ok(()),

@@ -43,7 +43,6 @@ pub use pagination::{Counting, Items, Mark, Paging, Style, Way};
 pub use rules::{Judgement, Rules};
 pub use secret::{Secret, Text};
 pub use settings::{Limits, Overrides, Settings, Timeouts};
-pub use unbuilt::Call;
 pub use url::{Base, base, has_dot_segment};
 pub use values::{Named, RawJson};
 

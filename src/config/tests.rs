@@ -345,19 +345,12 @@ fn what_is_not_built_is_said_by_the_call_that_needs_it() {
     let c = ok(&endpoint(
         "retry_count: 0\n    retry: {max: 1}\n    redirects: {follow: false}\n    streaming: {resume: false}",
     ));
-    assert!(c.endpoint("list").unwrap().supports(Call::Fetch).is_ok());
+    assert!(c.endpoint("list").unwrap().supports().is_ok());
     let c = ok(&format!(
         "{}auth: {{type: OAuth2_PKCE, client_id: a, token_url: 'https://a.example/t'}}",
         endpoint("")
     ));
-    assert!(
-        c.endpoint("list")
-            .unwrap()
-            .supports(Call::SendBytes)
-            .unwrap_err()
-            .to_string()
-            .contains("auth: oauth2_pkce")
-    );
+    assert!(c.endpoint("list").unwrap().supports().unwrap_err().to_string().contains("auth: oauth2_pkce"));
 }
 
 #[test]

@@ -3,21 +3,6 @@
 use super::auth::{Auth, ClientAuth};
 use super::keys::ConnectorKeys;
 
-/// A kind of call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// fetch
-    Fetch,
-    /// pages, records, and a fetch of several pages
-    Pages,
-    /// send
-    Send,
-    /// send_bytes
-    SendBytes,
-    /// stream, download
-    Stream,
-}
-
 /// The key that is not built, where there is one: what is left is about every call.
 pub(super) fn unbuilt(connector: &ConnectorKeys) -> Option<&'static str> {
     match &connector.auth {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Connector;
-use crate::config::Call;
 use crate::error::{Error, Result};
 use crate::exchange::limit::Inside;
 use crate::request::{Body, CallOptions};
@@ -19,7 +18,7 @@ impl Connector {
         options: Option<&str>,
         token: Arc<Token>,
     ) -> Result<Events> {
-        let (_, found) = self.endpoint(endpoint, Call::Stream)?;
+        let (_, found) = self.endpoint(endpoint)?;
         let call = CallOptions::parse(options)?;
         let settings = sse::Settings::new(found, &call)?;
         self.check_data(found, &call)?;
@@ -40,7 +39,7 @@ impl Connector {
         }
         let token = Arc::new(Token::child(cancel));
         let events = self.events(endpoint, params, options, token.clone())?;
-        let (ready, _) = self.endpoint(endpoint, Call::Stream)?;
+        let (ready, _) = self.endpoint(endpoint)?;
         let mut on_events = on_events.map(|on_events| {
             move |events: &[Owned]| {
                 // The stream holds places under the limits: what is called meanwhile needs none.
@@ -58,7 +57,7 @@ impl Connector {
         let (endpoint, params) = (endpoint.to_owned(), params.map(str::to_owned));
         let options = options.map(str::to_owned);
         Box::new(move |last_id, left, token| {
-            let (ready, found) = connector.endpoint(&endpoint, Call::Stream)?;
+            let (ready, found) = connector.endpoint(&endpoint)?;
             let options = CallOptions::parse(options.as_deref())?;
             let mut prepared = ready.prototype.prepare(params.as_deref(), &options, Body::Events)?;
             prepared.deadline = left;

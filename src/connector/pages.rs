@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{Connector, Ready};
-use crate::config::{Call, Counting, Endpoint, Origin, Paging, Style, Way, header_value};
+use crate::config::{Counting, Endpoint, Origin, Paging, Style, Way, header_value};
 use crate::decode;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Policy;
 use crate::pages::{self, By, Listing, Page, Reader, Source, Turn};
 use crate::redact;
-use crate::request::{Body, CallOptions, Content, Prepared, merge_over, room_at};
+use crate::request::{Body, Call, CallOptions, Content, Prepared, merge_over, room_at};
 use crate::response::Response;
 use crate::transport::{Target, Token};
 
@@ -63,7 +63,7 @@ impl Connector {
         options: Option<&str>,
         token: Option<Arc<Token>>,
     ) -> Result<Listing<Asker>> {
-        let (ready, found) = self.endpoint(endpoint, Call::Pages)?;
+        let (ready, found) = self.endpoint(endpoint)?;
         let call = CallOptions::parse_for(options, Call::Pages)?;
         let wrong = |key: &str, what: &str| Error::argument(format!("options: /{key}: {what}"));
         if call.keys.wait.is_some() {
@@ -183,16 +183,8 @@ fn counted_by_the_call(
 
 /// Is there something at the end of these steps?
 fn is_there(json: &str, steps: &[String]) -> bool {
-    let mut here = Some(json.trim_ascii());
-    for step in steps {
-        here = here.and_then(|object| {
-            decode::members(object)
-                .filter(|(name, _)| decode::name(name) == step.as_str())
-                .last()
-                .map(|(_, v)| v)
-        });
-    }
-    here.is_some_and(|value| value != "null")
+    let end = steps.iter().try_fold(json.trim_ascii(), |here, step| decode::member(here, step));
+    end.is_some_and(|value| value != "null")
 }
 
 /// The parameters that make a request one for this page: a JSON object.
@@ -247,7 +239,7 @@ impl Asker {
     ) -> Result<T> {
         let (ready, endpoint) = self.ready();
         let mut options = CallOptions::parse(self.options.as_deref())?;
-        let (data, header);
+        let data;
         let mut in_header = None;
         if let (Style::Marks { way, .. }, Turn::Mark(mark)) = (&self.paging.style, turn) {
             match way {
@@ -256,14 +248,14 @@ impl Asker {
                     options.data = Some(serde_json::from_str::<&RawValue>(&data).map_err(Error::internal)?);
                 }
                 Way::Header(name) => {
-                    header = serde_json::from_str::<String>(mark).unwrap_or_else(|_| mark.clone());
+                    let header = serde_json::from_str::<String>(mark).unwrap_or_else(|_| mark.clone());
                     header_value(&header).map_err(|m| {
                         Error::new(
                             Kind::Pagination,
                             format!("the next page's token cannot be sent in {name}: {m}"),
                         )
                     })?;
-                    in_header = Some((name.as_str(), header.clone()));
+                    in_header = Some((name.as_str(), header));
                 }
                 Way::Parameter(_) | Way::Either(_) | Way::Address => {}
             }

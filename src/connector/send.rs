@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{Connector, Ready};
-use crate::config::{Call, Endpoint};
+use crate::config::Endpoint;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::exchange::words;
-use crate::request::{self, Body, CallOptions, Prepared, items};
+use crate::request::{self, Body, Call, CallOptions, Prepared, items};
 use crate::response::Response;
 use crate::send::{self, Again, Answer, Asked, Earlier, Outcome, Place, Reply, Requests, Verdict};
 use crate::transport::Token;
@@ -30,7 +30,7 @@ impl Connector {
         options: Option<&str>,
         cancel: Option<&Arc<Token>>,
     ) -> Result<Response> {
-        let (ready, endpoint) = self.endpoint(endpoint, Call::Send)?;
+        let (ready, endpoint) = self.endpoint(endpoint)?;
         let options = CallOptions::parse_for(options, Call::Send)?;
         if options.keys.resume.is_some() {
             return Err(Error::argument("options: /resume: of a send, it is a ledger, or a ledger's items"));

@@ -23,4 +23,4 @@ pub use path::{Found, Missing, Path};
 pub use schema::{Misfit, Schema};
 pub use text::decode_text;
 pub use value::tolerant_value;
-pub use walk::{Place, items, members, name};
+pub use walk::{Place, items, member, members, name};

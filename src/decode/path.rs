@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde_json_path::{JsonPath, PathElement};
 
 use super::value::tolerant_value;
-use super::walk::{items, members, name};
+use super::walk::{items, member, members, name};
 
 /// `response_path` and its kin, read once.
 #[derive(Clone, Debug)]
@@ -165,10 +165,7 @@ fn walk(json: &str, steps: &[String]) -> Result<Range<usize>, Missing> {
     let mut value = json.trim_ascii();
     for step in steps {
         let (found, what) = match value.as_bytes().first() {
-            // Of a duplicate key, the last counts.
-            Some(b'{') => {
-                (members(value).filter(|(n, _)| name(n) == step.as_str()).last().map(|(_, v)| v), "object")
-            }
+            Some(b'{') => (member(value, step), "object"),
             Some(b'[') => (index(step).and_then(|index| items(value).nth(index)), "array"),
             Some(b'"') => (None, "string"),
             Some(b't' | b'f') => (None, "boolean"),

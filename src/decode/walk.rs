@@ -65,6 +65,11 @@ pub fn members(json: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The value of that member; of a duplicate name, the last counts.
+pub fn member<'j>(object: &'j str, named: &str) -> Option<&'j str> {
+    members(object).filter(|(quoted, _)| name(quoted) == named).last().map(|(_, value)| value)
+}
+
 /// A member's name without its quotes and escapes; what is not Unicode in it is replaced.
 pub fn name(quoted: &str) -> Cow<'_, str> {
     let plain = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).filter(|q| !q.contains('\\'));

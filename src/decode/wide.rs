@@ -1,7 +1,7 @@
 //! The end of an object or array in a text that was checked, found sixty-four bytes at a time.
 #![allow(unsafe_code)]
-// Why: the wide instructions are for machines that have them, which is known only when it runs. A listing is walked
-// three times as fast with them.
+// Why: the wide instructions are for machines that have them, which is known only when it runs. A listing is mostly
+// this.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{

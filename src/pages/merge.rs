@@ -20,8 +20,8 @@ pub fn merge<S: Source>(mut listing: Listing<S>) -> Result<Response> {
                 }
             }
             Ok(None) => {
-                let checkpoint = listing.is_stopped().then(|| merged.checkpoint(&listing)).flatten();
-                return Ok(merged.finish(listing.is_stopped(), checkpoint));
+                let checkpoint = listing.is_stopped.then(|| merged.checkpoint(&listing)).flatten();
+                return Ok(merged.finish(listing.is_stopped, checkpoint));
             }
             Err(error) => return Err(merged.partial(error, &listing)),
         }

@@ -30,9 +30,6 @@ pub use merge::merge;
 pub use read::{Next, Page, read};
 pub use reader::{By, Reader};
 
-/// Between two looks at nothing.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// A short name for a long text.
 pub fn identity(text: &str) -> u64 {
     hash(text.as_bytes()) as u64
@@ -89,8 +86,8 @@ pub struct Listing<S> {
     pages: u64,
     records: u64,
     ahead: VecDeque<(Turn, Result<Page>)>,
-    /// Where it was stopped by the caller's own limits.
-    stopped: Option<String>,
+    /// Have the caller's own limits ended it?
+    is_stopped: bool,
 }
 
 /// A page, and the part of it that is to be handed out.
@@ -138,7 +135,7 @@ impl<S: Source> Listing<S> {
             pages: 0,
             records: 0,
             ahead: VecDeque::new(),
-            stopped: None,
+            is_stopped: false,
         })
     }
 
@@ -147,7 +144,7 @@ impl<S: Source> Listing<S> {
         if let Some(error) = self.pending.clone() {
             return Err(error);
         }
-        let Some(turn) = self.course.turn.clone().filter(|_| !self.is_stopped()) else { return Ok(None) };
+        let Some(turn) = self.course.turn.clone().filter(|_| !self.is_stopped) else { return Ok(None) };
         if self.pages >= u64::from(self.settings.guard) {
             let what = format!("{} pages, and there are more (limits.max_pages_guard)", self.pages);
             return Err(self.lost(Error::new(Kind::Pagination, what), None));
@@ -239,13 +236,8 @@ impl<S: Source> Listing<S> {
         };
         // Nobody would have asked for what is behind it.
         self.pending = None;
-        given.page.response.meta.warnings.push(warning.clone());
-        self.stopped = Some(warning);
-    }
-
-    /// Do the caller's own limits end it?
-    fn is_stopped(&self) -> bool {
-        self.stopped.is_some() || self.settings.paging.max_records == Some(0)
+        given.page.response.meta.warnings.push(warning);
+        self.is_stopped = true;
     }
 
     /// The place behind the first `count` records of the page that was given last, and `hash` what identifies them; None
@@ -351,7 +343,7 @@ impl<S: Source> Listing<S> {
                 pages
             })
         };
-        let pages = errand::employ(work, || Instant::now() + IDLE, &halt).unwrap_or_default();
+        let pages = errand::aside(work, &halt).unwrap_or_default();
         turns.into_iter().zip(pages).collect()
     }
 }

@@ -6,7 +6,7 @@ use super::course::hash;
 use super::link;
 use crate::answer::{Reading, Unreadable, array_of, narrow, text_of};
 use crate::config::{Counting, Items, Mark, Paging, Style, Way};
-use crate::decode::{self, Found, Missing, Path, Place};
+use crate::decode::{self, Found, Missing, Path, Place, member};
 use crate::error::{Error, Kind, Result};
 use crate::response::{Head, Response};
 
@@ -209,11 +209,6 @@ fn locate_one<'j>(path: &Path, json: &'j str) -> Result<&'j str, Missing> {
             None => Err(Missing { step: None, found: "answer" }),
         },
     }
-}
-
-/// Of a duplicate name, the last counts.
-fn member<'j>(object: &'j str, name: &str) -> Option<&'j str> {
-    decode::members(object).filter(|(n, _)| decode::name(n) == name).last().map(|(_, value)| value)
 }
 
 fn place_in(slice: &str, json: &str) -> Range<usize> {

@@ -61,8 +61,8 @@ pub fn room_at(json: &str, steps: &[String]) -> Result<(), String> {
         if !here.starts_with('{') {
             return Err(format!("/{}", steps[..depth].join("/")));
         }
-        match decode::members(here).filter(|(name, _)| decode::name(name) == step.as_str()).last() {
-            Some((_, member)) => here = member,
+        match decode::member(here, step) {
+            Some(member) => here = member,
             None => return Ok(()),
         }
     }

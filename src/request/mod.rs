@@ -19,7 +19,7 @@ mod tests;
 
 pub use body::{Body, data, items, merge_over, room_at};
 pub use content::{Content, Piece};
-pub use options::{CallOptions, OptionKeys, PartKeys};
+pub use options::{Call, CallOptions, OptionKeys, PartKeys};
 pub use prepared::{Key, Prepared, path_and_query};
 pub use prototype::{Generate, Prototype};
 pub use query::set_parameter;

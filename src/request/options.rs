@@ -14,10 +14,23 @@ use crate::config::node::{Entry, Node, Pos, Value};
 use crate::config::settings::{AcceptEncoding, LimitKeys, RedirectKeys, RetryKeys, Timeout};
 use crate::config::values::{Delay, Named, RawJson, Seconds, Size, Statuses};
 use crate::config::{
-    Call, Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
+    Entries, Fault, Overrides, Text, header_count, header_name, header_value, object, read, read_json,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+
+/// Which call it is: not every option says something in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// fetch
+    Fetch,
+    /// pages, records, and a fetch of several pages
+    Pages,
+    /// send
+    Send,
+    /// send_bytes
+    SendBytes,
+}
 
 /// What a call says beside its parameters. `params`, `data` and `ledger` stay the caller's bytes.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::auth::Credentials;
-use crate::config::{Call, Config, from_text};
+use crate::config::{Config, from_text};
 use crate::error::{Error, Kind};
 
 fn env(name: &str) -> Option<String> {

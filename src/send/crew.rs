@@ -2,13 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::errand;
 use crate::transport::Token;
-
-/// The caller's thread has nothing to do but errands.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// Does all pieces of work, each once, begun in their order, on so many threads; on fewer where one cannot be started.
 /// With one it is the caller's own.
@@ -40,7 +36,7 @@ pub(super) fn work(count: usize, threads: usize, one: &(dyn Fn(usize) + Sync)) {
         });
     };
     // What belongs to the caller's thread is done there.
-    if errand::employ(lanes, || Instant::now() + IDLE, &Token::new()).is_err() {
+    if errand::aside(lanes, &Token::new()).is_err() {
         lane();
     }
 }

@@ -225,7 +225,7 @@ fn order(results: &[&str], items: &[&RawValue], tells: bool) -> Result<Vec<Slot>
 
 /// A member's value; of a duplicate key, the last.
 fn last<'j>(json: &'j str, name: &str) -> Option<&'j str> {
-    members(json).into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    decode::member(json, name)
 }
 
 /// The result of each line of Elasticsearch's `_bulk`, where a line is an action, and its document the next one.

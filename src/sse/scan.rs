@@ -1,7 +1,7 @@
 //! Looks for the end of a line, as many bytes at once as the machine can.
 #![allow(unsafe_code)]
-// Why: the wide instructions are for machines that have them, which is known only when it runs. Twice as fast as
-// what is there without them, and a stream of events is mostly this.
+// Why: the wide instructions are for machines that have them, which is known only when it runs. A stream of
+// events is mostly this.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
