@@ -131,7 +131,8 @@ class Run:
 
     def execute(self, block, command):
         status, printed = output.run([str(part) for part in command], self.folder, environment(DEMO_URL=self.address))
-        printed = printed.replace(self.address.removeprefix("http://"), "127.0.0.1:8080").replace(str(ROOT), "$APL")
+        port = self.address.rpartition(":")[2]
+        printed = printed.replace(f":{port}", ":8080").replace(str(ROOT), "$APL")
         if status not in (0, 1):
             raise Wrong(block, f"ended with {status}\n{printed}")
         self.compare(block, printed)

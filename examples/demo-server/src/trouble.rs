@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -19,13 +19,15 @@ type Failures = Arc<Mutex<HashMap<String, u32>>>;
 
 /// `/v1/slow?seconds=N` answers after N seconds, `/v1/fail` with a 500, `/v1/flaky?key=KEY&fails=N` with N times 503
 /// and then well, whatever the method, `/v1/busy?wait=SECONDS` with 429 and that Retry-After, `/v1/broken` with 200
-/// and something that is no JSON.
+/// and something that is no JSON, `/v1/elsewhere` with a redirect to `/v1/echo` at another origin: this server under
+/// its other name.
 pub fn routes() -> Router {
     Router::new()
         .route("/v1/slow", get(slow))
         .route("/v1/fail", get(fail))
         .route("/v1/flaky", any(flaky))
         .route("/v1/busy", get(busy))
+        .route("/v1/elsewhere", any(elsewhere))
         .route("/v1/broken", get(async || "<html>Sorry</html>"))
         .with_state(Failures::default())
 }
@@ -89,4 +91,9 @@ fn an_hour() -> u32 {
 async fn busy(Query(Busy { wait }): Query<Busy>) -> Response {
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests");
     ([(header::RETRY_AFTER, wait.to_string())], problem).into_response()
+}
+
+async fn elsewhere(headers: HeaderMap) -> Redirect {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Redirect::temporary(&format!("http://{}/v1/echo", host.replacen("127.0.0.1", "localhost", 1)))
 }
