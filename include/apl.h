@@ -192,15 +192,15 @@ enum apl_log_level
    */
   APL_LOG_LEVEL_WARN = 2,
   /**
-   * What happens, in a few lines per call.
+   * What happens, in few words; no message of this version has this level.
    */
   APL_LOG_LEVEL_INFO = 3,
   /**
-   * What happens, in detail.
+   * What happens, in detail: each request and its outcome, and why it is repeated.
    */
   APL_LOG_LEVEL_DEBUG = 4,
   /**
-   * Everything.
+   * Everything: requests and answers as they are on the wire, bodies in part.
    */
   APL_LOG_LEVEL_TRACE = 5,
 };
@@ -395,6 +395,7 @@ typedef void (*apl_log_fn)(int32_t level, const char *message, void *user_data);
  * connector are allowed in it.
  *
  * @param events  count pointers, valid until the callback returns
+ * @param count  how many they are, at least 1
  * @param user_data  what was handed to the call
  * @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
  * @since 0.1.0
@@ -422,6 +423,7 @@ extern "C" {
  * A connector has one sign-in at a time: a new one takes the place of one that was not finished. A token that is in
  * use stays in use until the new one is there. Blocks; thread-safe.
  *
+ * @param connector  whose API it is
  * @param options_json  a JSON object: deadline, timeout, retry_count, retry_delay, retry, limits; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
@@ -458,6 +460,7 @@ apl_status apl_auth_begin(const struct apl_connector *connector,
  * here where the configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a
  * time finishes a sign-in.
  *
+ * @param connector  whose API it is
  * @param redirect_url  oauth2_pkce: the address that the browser came back to, all of it, its path and query, or its
  *   query ("?code=…&state=…"); oauth2_device_flow: NULL
  * @param cancel  cancels the call, and ends its waits at once; NULL: nothing does
@@ -501,6 +504,7 @@ void apl_cancel_trigger(const struct apl_cancel *cancel);
  *
  * Thread-safe, and async-signal-safe on POSIX.
  *
+ * @param cancel  a token, or NULL
  * @return 1 or 0; 0 if cancel is NULL
  * @since 0.1.0
  */
@@ -521,6 +525,7 @@ APL_API void apl_cancel_free(struct apl_cancel *cancel);
  *
  * Nothing is connected yet. Thread-safe.
  *
+ * @param config_json  UTF-8, of 8 MiB at most
  * @param out  receives a handle to free with apl_connector_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @return OK, INVALID_CONFIG, or a problem with an argument
@@ -562,6 +567,7 @@ APL_API void apl_connector_free(struct apl_connector *connector);
  *
  * It is set before the first call; one that was set before is replaced. One thread at a time.
  *
+ * @param connector  before its first call
  * @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
  * @param user_data  handed to on_token and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -582,6 +588,7 @@ apl_status apl_connector_on_token(struct apl_connector *connector,
  * It is set before the first call, and never sees a request to another origin; one that was set before is
  * replaced. One thread at a time.
  *
+ * @param connector  before its first call
  * @param on_request  may read the request and set headers and query parameters, which are shown nowhere
  * @param user_data  handed to on_request and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -601,6 +608,7 @@ apl_status apl_connector_on_request(struct apl_connector *connector,
  *
  * Blocks until there is a verdict. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -621,12 +629,16 @@ apl_status apl_check_health(const struct apl_connector *connector,
  * same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
  * so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+ *   and SCHEMA where the answer is not what the endpoint says; PAGINATION where a listing cannot go on; FILE for a
+ *   body_file
  * @since 0.1.0
  */
 APL_API
@@ -647,12 +659,15 @@ apl_status apl_fetch(const struct apl_connector *connector,
  * same array, it has the call go on: what is done is not sent again. An item that may have been processed is sent
  * again only where that is harmless: by its method, or under the idempotency_key that it was sent with.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param data_json  one item, or an array of items
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK if all of it is; UNKNOWN_ENDPOINT, INVALID_ARGUMENT and, for request_schema, SCHEMA, before anything is
+ *   sent; what a request can fail with; DECODE. Of a list, the first failure's
  * @since 0.1.0
  */
 APL_API
@@ -669,6 +684,7 @@ apl_status apl_send(const struct apl_connector *connector,
  *
  * Blocks until it is done. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param body  borrowed until the call returns; NULL with a body_len of 0 is an empty body
  * @param body_len  in bytes
@@ -676,6 +692,8 @@ apl_status apl_send(const struct apl_connector *connector,
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+ *   and SCHEMA where the answer is not what the endpoint says
  * @since 0.1.0
  */
 APL_API
@@ -694,11 +712,13 @@ apl_status apl_send_bytes(const struct apl_connector *connector,
  * It is the request of apl_fetch; the body of the answer is JSON: method, url, headers, body, curl and notes.
  * Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration; NULL: tell the resolved configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, or a problem with an argument
  * @since 0.1.0
  */
 APL_API
@@ -717,6 +737,7 @@ apl_status apl_explain(const struct apl_connector *connector,
  * the part stays, and the next call goes on with it where the server can tell that the resource is the same.
  * One download at a time writes a target; another one: APL_STATUS_BUSY. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param destination_path  UTF-8; a missing parent folder is made; with the option use_server_name, a folder
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -747,6 +768,7 @@ apl_status apl_download(const struct apl_connector *connector,
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return APL_STATUS_OK if error is NULL
  * @since 0.1.0
  */
@@ -757,6 +779,7 @@ APL_API apl_status apl_error_status(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error; NULL if error is NULL
  * @since 0.1.0
  */
@@ -767,6 +790,7 @@ APL_API const char *apl_error_message(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return a static string; NULL if error is NULL
  * @since 0.1.0
  */
@@ -778,6 +802,7 @@ const char *apl_error_category(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return 0 if there was no answer, or error is NULL
  * @since 0.1.0
  */
@@ -789,6 +814,7 @@ APL_API int32_t apl_error_http_status(const struct apl_error *error);
  * It may where the failure passes by itself and the request was not processed, or may be processed twice
  * without harm. Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return 1 or 0; 0 if error is NULL
  * @since 0.1.0
  */
@@ -800,6 +826,7 @@ int32_t apl_error_is_retryable(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return -1 if the server did not say, or error is NULL
  * @since 0.1.0
  */
@@ -810,6 +837,7 @@ APL_API int64_t apl_error_retry_after_ms(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error, not to be freed; NULL if there was no answer, or error is NULL
  * @since 0.1.0
  */
@@ -821,6 +849,7 @@ const struct apl_response *apl_error_response(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error, not to be freed; NULL if nothing came, or error is NULL
  * @since 0.1.0
  */
@@ -832,6 +861,7 @@ const struct apl_response *apl_error_partial(const struct apl_error *error);
  *
  * It is made when first asked for. Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error; NULL if error is NULL
  * @since 0.1.0
  */
@@ -866,6 +896,7 @@ void apl_log_set(int32_t max_level,
 /**
  * The endpoint that is transferred.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return borrowed like the progress; NULL if progress is NULL
  * @since 0.1.0
  */
@@ -874,6 +905,7 @@ APL_API const char *apl_progress_endpoint(const struct apl_progress *progress);
 /**
  * The bytes that are there, those of an earlier part included.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -882,6 +914,7 @@ APL_API int64_t apl_progress_bytes_processed(const struct apl_progress *progress
 /**
  * The bytes that came in this call.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -890,6 +923,7 @@ APL_API int64_t apl_progress_bytes_streamed(const struct apl_progress *progress)
 /**
  * The bytes there will be in all.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -898,6 +932,7 @@ APL_API int64_t apl_progress_total_bytes(const struct apl_progress *progress);
 /**
  * How much is there, from 0 to 100.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -906,6 +941,7 @@ APL_API double apl_progress_percent(const struct apl_progress *progress);
 /**
  * The number of the chunk that came last, from 0.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -914,6 +950,7 @@ APL_API int64_t apl_progress_chunk_index(const struct apl_progress *progress);
 /**
  * Tells whether the transfer goes on from an earlier part.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 1 or 0; 0 if progress is NULL
  * @since 0.1.0
  */
@@ -922,6 +959,7 @@ APL_API int32_t apl_progress_resumed(const struct apl_progress *progress);
 /**
  * Tells whether everything is there.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 1 or 0; 0 if progress is NULL
  * @since 0.1.0
  */
@@ -930,6 +968,7 @@ APL_API int32_t apl_progress_done(const struct apl_progress *progress);
 /**
  * The speed, in bytes per second.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -938,6 +977,7 @@ APL_API double apl_progress_bytes_per_second(const struct apl_progress *progress
 /**
  * How long it will still take, in milliseconds.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -946,6 +986,7 @@ APL_API int64_t apl_progress_eta_ms(const struct apl_progress *progress);
 /**
  * The method of a request.
  *
+ * @param request  the callback's
  * @return borrowed until the callback returns; NULL if request is NULL
  * @since 0.1.0
  */
@@ -954,6 +995,7 @@ APL_API const char *apl_request_method(const struct apl_request *request);
 /**
  * The URL of a request, with its query.
  *
+ * @param request  the callback's
  * @return borrowed until the callback returns; NULL if request is NULL
  * @since 0.1.0
  */
@@ -962,6 +1004,7 @@ APL_API const char *apl_request_url(const struct apl_request *request);
 /**
  * The value of a header of a request; also of Host, and of Content-Length where the body lies in memory.
  *
+ * @param request  the callback's
  * @param name  upper and lower case do not matter
  * @return borrowed until the callback returns; NULL if there is no such header, or an argument is NULL
  * @since 0.1.0
@@ -973,6 +1016,7 @@ const char *apl_request_header(const struct apl_request *request,
 /**
  * The body of a request, copied for the callback when it first asks for it.
  *
+ * @param request  the callback's
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory
  * @since 0.1.0
@@ -986,9 +1030,11 @@ const uint8_t *apl_request_body(const struct apl_request *request,
  *
  * Its value is shown in no log. Those that frame the message, as Content-Length, cannot be set.
  *
+ * @param request  the callback's
  * @param name  the header's name
  * @param value  without line breaks
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; INVALID_ARGUMENT for a name or a value that no header can have, or one that frames the message
  * @since 0.1.0
  */
 APL_API
@@ -1002,9 +1048,11 @@ apl_status apl_request_set_header(struct apl_request *request,
  *
  * Its value is shown in no log.
  *
+ * @param request  the callback's
  * @param name  not encoded
  * @param value  not encoded
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, or a problem with an argument
  * @since 0.1.0
  */
 APL_API
@@ -1018,6 +1066,7 @@ apl_status apl_request_set_query(struct apl_request *request,
  *
  * Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed from the answer; a NUL byte follows the body; NULL only if response is NULL
  * @since 0.1.0
@@ -1029,6 +1078,7 @@ APL_API const uint8_t *apl_response_body(const struct apl_response *response, si
  *
  * Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @return 0 if the answer did not come over HTTP, or response is NULL
  * @since 0.1.0
  */
@@ -1040,6 +1090,7 @@ APL_API int32_t apl_response_http_status(const struct apl_response *response);
  * Bytes that are not UTF-8 are replaced. All headers in the order of the wire are in the meta. Of a fetch
  * of several pages it is the last answer's. Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @param name  upper and lower case do not matter
  * @return borrowed from the answer; NULL if there is no such header, or an argument is NULL
  * @since 0.1.0
@@ -1055,6 +1106,7 @@ const char *apl_response_header(const struct apl_response *response,
  *
  * It is made when first asked for. Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @return borrowed from the answer; NULL if response is NULL
  * @since 0.1.0
  */
@@ -1077,6 +1129,7 @@ APL_API void apl_response_free(struct apl_response *response);
  * "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
  * what does not fit into backpressure_buffer_size is dropped and counted. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
@@ -1109,12 +1162,15 @@ apl_status apl_consume_sse(const struct apl_connector *connector,
  * tells the id of the last event; another method, and a stream with a sentinel, where "reconnect" is true. Events
  * that a server sends again are delivered again. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with, where that does not pass by itself;
+ *   PROTOCOL for an answer that is no event stream
  * @since 0.1.0
  */
 APL_API
@@ -1130,6 +1186,7 @@ apl_status apl_sse_open(const struct apl_connector *connector,
  * The kind of an event, one of apl_kind: comments only with the option "comments", connects and disconnects only with
  * "lifecycle".
  *
+ * @param event  from a callback or a stream, or NULL
  * @return 0 if event is NULL
  * @since 0.1.0
  */
@@ -1140,6 +1197,7 @@ int32_t apl_event_kind(const struct apl_event *event);
  * The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
  * "disconnected".
  *
+ * @param event  from a callback or a stream, or NULL
  * @return borrowed like the event; NULL if event is NULL
  * @since 0.1.0
  */
@@ -1149,6 +1207,7 @@ const char *apl_event_type(const struct apl_event *event);
 /**
  * The id of an event: its own, or that of the last event that had one.
  *
+ * @param event  from a callback or a stream, or NULL
  * @return borrowed like the event; NULL if there is none, or event is NULL
  * @since 0.1.0
  */
@@ -1158,6 +1217,7 @@ APL_API const char *apl_event_id(const struct apl_event *event);
  * The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
  * disconnect, why.
  *
+ * @param event  from a callback or a stream, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
  * @since 0.1.0
@@ -1170,6 +1230,7 @@ const uint8_t *apl_event_data(const struct apl_event *event,
  * An event as a JSON object: id, event, data, retry, raw_data. data is JSON where it is some and the option
  * "decode_json" is not false, else the same text as raw_data.
  *
+ * @param event  from a callback or a stream, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL if event is NULL
  * @since 0.1.0
@@ -1181,6 +1242,7 @@ const char *apl_event_json(const struct apl_event *event,
 /**
  * The wait before the next reconnect that an event asked for, in milliseconds; of a disconnect, how long it will be.
  *
+ * @param event  from a callback or a stream, or NULL
  * @return -1 if there is none, or event is NULL
  * @since 0.1.0
  */
@@ -1204,12 +1266,15 @@ APL_API const char *apl_status_name(int32_t status);
  * Blocks until the head of the answer is there. Chunks have the option "chunk_size" (65536 bytes), but for the
  * last one. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with; RANGE for another part than the one
+ *   that was asked for; CHECKSUM for another expected_size or expected_type
  * @since 0.1.0
  */
 APL_API
@@ -1228,12 +1293,15 @@ apl_status apl_stream_open(const struct apl_connector *connector,
  * what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
  * from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+ *   apl_stream_next
  * @since 0.1.0
  */
 APL_API
@@ -1251,12 +1319,15 @@ apl_status apl_pages_open(const struct apl_connector *connector,
  * As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
  * Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+ *   apl_stream_next
  * @since 0.1.0
  */
 APL_API
@@ -1274,6 +1345,7 @@ apl_status apl_records_open(const struct apl_connector *connector,
  * What came before a failure is returned first. END, errors and a panic are final: from then on each call returns
  * the same. One thread at a time; from a second one: APL_STATUS_BUSY.
  *
+ * @param stream  from a function that opens one, or NULL
  * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
  *   wanted
  * @param len  receives the number of bytes; NULL: not wanted
@@ -1292,6 +1364,7 @@ apl_status apl_stream_next(struct apl_stream *stream,
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next, not to be freed; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1303,6 +1376,7 @@ const struct apl_response *apl_stream_response(struct apl_stream *stream);
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1313,6 +1387,7 @@ APL_API const struct apl_event *apl_stream_event(struct apl_stream *stream);
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if stream is NULL
  * @since 0.1.0
  */
@@ -1323,6 +1398,7 @@ APL_API const struct apl_progress *apl_stream_progress(struct apl_stream *stream
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1351,6 +1427,7 @@ APL_API void apl_stream_free(struct apl_stream *stream);
  *
  * Compare it with APL_ABI_VERSION, which is the header's. Thread-safe.
  *
+ * @return APL_ABI_VERSION, where library and header belong together
  * @since 0.1.0
  */
 APL_API uint32_t apl_abi_version(void);
@@ -1370,6 +1447,7 @@ APL_API const char *apl_version(void);
  *
  * Compare it with APL_VERSION_NUMBER, which is the header's. Thread-safe.
  *
+ * @return APL_VERSION_NUMBER, where library and header are of one version
  * @since 0.1.0
  */
 APL_API uint32_t apl_version_number(void);

@@ -33,7 +33,10 @@ inline! {
     Rate => json_schema!({"type": "number", "exclusiveMinimum": 0}),
     Size => json_schema!({"anyOf": [
         {"type": "integer", "minimum": 1},
-        {"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$"},
+        {
+            "type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$",
+            "patternErrorMessage": "must be a number of bytes, as 65536 or \"64KiB\"",
+        },
     ]}),
     Statuses => json_schema!({"anyOf": [
         {"type": "integer", "minimum": 100, "maximum": 599},
@@ -169,6 +172,16 @@ fn walk(node: &mut Value) {
                 map["type"].as_array_mut().unwrap().push(json!("string"));
             }
             if scalar || nullable {
+                let what = match map["type"][0].as_str() {
+                    Some("integer") => "a whole number",
+                    Some("number") => "a number",
+                    _ => "true or false",
+                };
+                // Editors show this one in place of the pattern.
+                map.insert(
+                    "patternErrorMessage".into(),
+                    json!(format!("must be {what}, or come from ${{VAR}}")),
+                );
                 map.insert("pattern".into(), json!("\\$\\{"));
             }
         }
@@ -182,9 +195,11 @@ fn add_alias(properties: &mut Map<String, Value>, key: &str, alias: &str) {
     properties.insert(alias.into(), copy);
 }
 
-/// The schemes stand inside `Auth`, with their keys.
+/// The schemes stand inside `Auth`, with their keys. Which there are is said once more for all of them: editors offer,
+/// and explain, what stands there, and not what one of many may be.
 fn finish_auth(root: &mut Value) {
     let Some(schemes) = root["$defs"]["Auth"]["oneOf"].as_array_mut() else { panic!("no schemes") };
+    let (mut types, mut meanings) = (Vec::new(), Vec::new());
     for scheme in schemes {
         let properties = scheme["properties"].as_object_mut().unwrap();
         if properties["type"]["const"] == "oauth2" {
@@ -196,7 +211,20 @@ fn finish_auth(root: &mut Value) {
             add_alias(properties, "header", "header_name");
             add_alias(properties, "param_name", "query_param");
         }
+        let names = match properties["type"].get("enum") {
+            Some(names) => names.as_array().unwrap().clone(),
+            None => vec![properties["type"]["const"].clone()],
+        };
+        meanings.resize(meanings.len() + names.len(), scheme["description"].clone());
+        types.extend(names);
     }
+    let kind = json!({"description": "Which way.", "enum": types, "enumDescriptions": meanings});
+    let auth = root["$defs"]["Auth"].as_object_mut().unwrap();
+    auth.extend([
+        ("type".into(), json!("object")),
+        ("required".into(), json!(["type"])),
+        ("properties".into(), json!({"type": kind})),
+    ]);
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub unsafe extern "C" fn apl_cancel_trigger(cancel: *const apl_cancel) {
 ///
 /// Thread-safe, and async-signal-safe on POSIX.
 ///
+/// @param cancel  a token, or NULL
 /// @return 1 or 0; 0 if cancel is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

@@ -1,5 +1,6 @@
-"""The guide's pages, taken apart: their fenced blocks, links and headings."""
+"""The guide's pages, taken apart: their fenced blocks, links and headings, and the keys that they speak of."""
 import dataclasses
+import json
 import pathlib
 import re
 
@@ -48,7 +49,7 @@ class Page:
 
 def read(path):
     """A page; a block of output belongs to the block before it."""
-    blocks, inside = [], None
+    blocks, inside, before = [], None, ""
     for number, line in enumerate(path.read_text().split("\n"), 1):
         if inside is None and line.startswith("```"):
             inside = Block(path.stem, number, line[3:].strip(), "")
@@ -62,6 +63,9 @@ def read(path):
             inside = None
         elif inside is not None:
             inside.text += line + "\n"
+        elif line.startswith(("    ", "\t")) and not before.strip():
+            raise Wrong(Block(path.stem, number, "", ""), "a block without a fence: nothing checks it")
+        before = line
     if inside:
         raise Wrong(inside, "the block has no end")
     return Page(path.stem, blocks)
@@ -96,3 +100,24 @@ def bad_links(paths):
     for path in paths:
         if path.parent == GUIDE and path != index and ("README", path) not in linked:
             yield f"docs/guide/README.md does not lead to {path.name}"
+
+
+def schema_words(node):
+    """The keys of a configuration, and the values of which one is chosen; without notes and other names."""
+    if isinstance(node, list):
+        yield from (word for item in node for word in schema_words(item))
+    if isinstance(node, dict):
+        for key, value in node.get("properties", {}).items():
+            if not value.get("description", "").startswith(("A note", "Another name")):
+                yield key
+        yield from (word for word in [node.get("const"), *node.get("enum", [])] if isinstance(word, str))
+        yield from (word for value in node.values() for word in schema_words(value))
+
+
+def unnamed(paths):
+    """Keys and values that the guide does not speak of."""
+    text = "\n".join(path.read_text() for path in paths)
+    schema = json.loads((ROOT / "docs" / "connector.schema.json").read_text())
+    for word in sorted(set(schema_words(schema))):
+        if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+            yield f"docs/guide does not speak of `{word}`"

@@ -12,7 +12,8 @@ Every block is checked, by its language:
                       without a base_url, it gets one. It is read by an editor too: editor.mjs. With
                       "yaml.schemas", it is the settings of that editor
 
-A block whose first line is a comment with the name of a file is that file for those after it. Any other block fails.
+A block whose first line is a comment with the name of a file is that file for those after it. A program with a name and
+without output is run by an `sh` after it. Any other block fails.
 In output, `…` stands for what differs, http://127.0.0.1:8080 for the demo API. Where the page says `?`, APL_BLESS=1 writes
 what was printed.
 """
@@ -28,7 +29,7 @@ import subprocess
 import sys
 
 import output
-from pages import GUIDE, MARKS, ROOT, Wrong, bad_links, read
+from pages import GUIDE, MARKS, ROOT, Wrong, bad_links, read, unnamed
 
 OUT = ROOT / "target" / "guide"
 RELEASE = ROOT / "target" / "release"
@@ -159,7 +160,15 @@ class Run:
         source.write_text(self.frames.whole(block, self.before))
         self.before = ""
         build(block, [*C, f"-I{ROOT}/include", source, "-o", source.with_suffix(""), *LINK])
+        if block.file_name and not block.output:
+            return self.is_run_later(block, source.stem)
         self.execute(block, [source.with_suffix("")])
+
+    def is_run_later(self, block, name):
+        """A program without output here is one that a later `sh` runs."""
+        later = self.page.blocks[self.page.blocks.index(block):]
+        if not any(b.language == "sh" and f"./{name}" in b.text for b in later):
+            raise Wrong(block, "nothing runs this program")
 
     def cpp(self, block):
         source = self.place(block, ".cpp")
@@ -209,6 +218,7 @@ class Run:
         if block.output:
             # For the editor.
             path.rename(path.with_suffix(".mistake"))
+            path.with_suffix(".mistake.txt").write_text(block.output)
 
 
 LANGUAGES = ("c", "cpp", "go", "python", "sh", "yaml", "json")
@@ -246,6 +256,7 @@ def main():
         return print(f"ok      {page.name}: {len(page.blocks)} blocks, {run.programs} programs")
 
     wrong = list(bad_links([*paths, ROOT / "docs" / "README.md", ROOT / "README.md", ROOT / "CONTRIBUTING.md"]))
+    wrong += unnamed(paths)
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "python").mkdir(exist_ok=True)
     for block in (block for page in pages for block in page.blocks):
