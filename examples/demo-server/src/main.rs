@@ -12,6 +12,7 @@ mod graphql;
 mod health;
 mod journal;
 mod problem;
+mod sign_in;
 mod trouble;
 mod users;
 
@@ -102,6 +103,7 @@ async fn serve(options: &Options) -> io::Result<()> {
         .merge(graphql::routes(users.clone()))
         .merge(health::routes())
         .merge(journal::routes())
+        .merge(sign_in::routes())
         .merge(users::routes(users))
         .merge(trouble::routes());
     let app = app.fallback(problem::not_found).method_not_allowed_fallback(problem::not_allowed);
