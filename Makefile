@@ -228,7 +228,7 @@ docs: need-docs
 	@echo 'target/docs/index.html'
 
 need-test-docs: need-docs
-	@.ci/need g++ libasan python3 go npm
+	@.ci/need g++ libasan python3 go npm curl
 
 # PAGE: only these pages.
 test-docs: need-test-docs docs lib servers $(GUIDE_EDITOR)

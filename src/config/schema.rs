@@ -31,21 +31,20 @@ inline! {
     Seconds => json_schema!({"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}),
     Delay => json_schema!({"type": "number", "minimum": 0, "maximum": 1e9}),
     Rate => json_schema!({"type": "number", "exclusiveMinimum": 0}),
-    Size => json_schema!({"anyOf": [
-        {"type": "integer", "minimum": 1},
-        {
-            "type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$",
-            "patternErrorMessage": "must be a number of bytes, as 65536 or \"64KiB\"",
-        },
-    ]}),
-    Statuses => json_schema!({"anyOf": [
-        {"type": "integer", "minimum": 100, "maximum": 599},
-        {"type": "string", "pattern": "^[1-5]([0-9]{2}|[xX]{2})$"},
-        {"type": "array", "items": {"anyOf": [
-            {"type": "integer", "minimum": 100, "maximum": 599},
-            {"type": "string", "pattern": "^[1-5]([0-9]{2}|[xX]{2})$"},
-        ]}},
-    ]}),
+    Size => {
+        let what = "must be a number of bytes, as 65536 or \"64KiB\"";
+        json_schema!({"anyOf": [
+            {"type": "integer", "minimum": 1, "patternErrorMessage": what},
+            {"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$", "patternErrorMessage": what},
+        ]})
+    },
+    Statuses => {
+        let what = "must be a status, as 404 or \"5xx\"";
+        let number = json!({"type": "integer", "minimum": 100, "maximum": 599, "patternErrorMessage": what});
+        let pattern = "^[1-5]([0-9]{2}|[xX]{2})$";
+        let class = json!({"type": "string", "pattern": pattern, "patternErrorMessage": what});
+        json_schema!({"anyOf": [number, class, {"type": "array", "items": {"anyOf": [number, class]}}]})
+    },
     RawJson => json_schema!(true),
 }
 
@@ -178,10 +177,8 @@ fn walk(node: &mut Value) {
                     _ => "true or false",
                 };
                 // Editors show this one in place of the pattern.
-                map.insert(
-                    "patternErrorMessage".into(),
-                    json!(format!("must be {what}, or come from ${{VAR}}")),
-                );
+                let message = map.entry("patternErrorMessage");
+                message.or_insert_with(|| json!(format!("must be {what}, or come from ${{VAR}}")));
                 map.insert("pattern".into(), json!("\\$\\{"));
             }
         }

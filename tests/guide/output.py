@@ -2,9 +2,12 @@
 import difflib
 import os
 import re
+import signal
 import subprocess
 import termios
+import threading
 
+# Seconds.
 PATIENCE = 60
 
 
@@ -18,6 +21,9 @@ def run(command, folder, environment):
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its,
                                start_new_session=True)
     os.close(its)
+    # Itself and what it has started.
+    clock = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+    clock.start()
     printed = b""
     try:
         # A terminal whose other end is closed is an error on Linux.
@@ -27,7 +33,9 @@ def run(command, folder, environment):
         pass
     finally:
         os.close(ours)
-    return process.wait(PATIENCE), printed.decode(errors="replace")
+    status = process.wait()
+    clock.cancel()
+    return status, printed.decode(errors="replace")
 
 
 def matches(said, printed):

@@ -9,7 +9,7 @@ Every block is checked, by its language:
                       main of the next part
   sh                  is run
   yaml, json          a connector's configuration: the library opens it, or says why not in the next block of `text`;
-                      without a base_url, it gets one. It is read by an editor too: editor.mjs. With
+                      without a base_url, it gets one. An editor reads it too: editor/check.mjs. With
                       "yaml.schemas", it is the settings of that editor
 
 A block whose first line is a comment with the name of a file is that file for those after it. A program with a name and
@@ -132,6 +132,8 @@ class Run:
 
     def execute(self, block, command):
         status, printed = output.run([str(part) for part in command], self.folder, environment(DEMO_URL=self.address))
+        if printed and not printed.endswith("\n"):
+            printed += "\n"
         port = self.address.rpartition(":")[2]
         printed = printed.replace(f":{port}", ":8080").replace(str(ROOT), "$APL")
         if status not in (0, 1):
@@ -215,10 +217,18 @@ class Run:
         done = subprocess.run([sys.executable, "-B", __file__, "--open", path.name], cwd=path.parent, text=True,
                               env=environment(**variables), stdout=subprocess.PIPE)
         self.compare(block, done.stdout)
+        self.show_editor(block, text, path.suffix)
+
+    def show_editor(self, block, text, suffix):
+        """What editor/check.mjs reads: every configuration, and what the library says of those with a mistake."""
+        place = self.folder / "configurations" / f"{block.line}{'.mistake' if block.output else suffix}"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text)
         if block.output:
-            # For the editor.
-            path.rename(path.with_suffix(".mistake"))
-            path.with_suffix(".mistake.txt").write_text(block.output)
+            place.with_suffix(".said").write_text(block.output)
+        schema = self.folder / "connector.schema.json"
+        if schema.exists():
+            shutil.copy(schema, place.parent)
 
 
 LANGUAGES = ("c", "cpp", "go", "python", "sh", "yaml", "json")

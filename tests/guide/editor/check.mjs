@@ -1,12 +1,13 @@
 // What an editor makes of the guide's configurations: yaml-language-server, spoken to as an editor does.
 //
-//   node check.mjs SETTINGS FOLDER
+//   node check.mjs SETTINGS FOLDER REPOSITORY
 //
-// SETTINGS is what the guide tells to put into the editor's settings. Of the files below FOLDER, those that the library
-// opens (*.yaml, *.json) have no diagnostics; where one has a mistake (*.mistake), the editor marks it, or the library
-// alone sees it (LIBRARY_ONLY). Then: does a user see what keys there are, and what they mean?
+// SETTINGS is what the guide tells to put into the editor's settings. FOLDER has what run.py has left there of each page:
+// configurations that the library opens have no diagnostics; where one has a mistake (*.mistake, and what the library
+// says, *.said), the editor marks it, or the library alone sees it (LIBRARY_ONLY). Then: does a user see what keys there
+// are, and what they mean?
 import {spawn} from 'node:child_process';
-import {readFileSync, readdirSync} from 'node:fs';
+import {existsSync, readFileSync, readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {dirname, join, resolve} from 'node:path';
 import {pathToFileURL} from 'node:url';
@@ -92,9 +93,12 @@ async function at(marked) {
 
 // ---- what it shows ----
 
-function files(folder) {
-  const entries = readdirSync(folder, {withFileTypes: true});
-  return entries.flatMap((e) => (e.isDirectory() ? files(join(folder, e.name)) : [join(folder, e.name)]));
+function* configurations() {
+  for (const page of readdirSync(folder)) {
+    const inside = join(folder, page, 'configurations');
+    if (!existsSync(inside)) continue;
+    yield* readdirSync(inside).filter((name) => /^\d+\./.test(name) && !name.endsWith('.said')).map((name) => join(inside, name));
+  }
 }
 
 await request('initialize', {
@@ -105,9 +109,7 @@ send({method: 'initialized', params: {}});
 send({method: 'workspace/didChangeConfiguration', params: {settings: {}}});
 
 let opened = 0, selves = 0;
-for (const file of files(folder)) {
-  // A file of several connectors is none.
-  if (!/\.(yaml|json|mistake)$/.test(file) || file.endsWith('/apis.yaml')) continue;
+for (const file of configurations()) {
   const text = readFileSync(file, 'utf8');
   // One that says which schema is its own is to need no settings.
   const itself = text.includes('yaml-language-server:');
@@ -118,9 +120,13 @@ for (const file of files(folder)) {
     selves++;
   }
   const said = found.map((d) => `line ${d.line}: ${d.message}`).join('; ');
-  if (!file.endsWith('.mistake')) check(!found.length, `${file}: the library opens it, the editor says: ${said}`);
-  const known = file.endsWith('.mistake') && LIBRARY_ONLY.some((w) => w.test(readFileSync(`${file}.txt`, 'utf8')));
-  if (file.endsWith('.mistake')) check(found.length > 0 !== known, `${file}: the editor says: ${said || 'nothing'}`);
+  if (!file.endsWith('.mistake')) {
+    check(!found.length, `${file}: the library opens it, the editor says: ${said}`);
+  } else {
+    const why = readFileSync(file.replace(/mistake$/, 'said'), 'utf8');
+    const alone = LIBRARY_ONLY.some((words) => words.test(why));
+    check(found.length > 0 !== alone, `${file}: the library says ${why} The editor says ${said || 'nothing'}`);
+  }
   opened++;
 }
 
@@ -147,7 +153,7 @@ for (const place of ['header', 'query', 'cookie']) {
   check(api_key.items.includes(place), `as a place of an API key, ${place} is not offered: ${api_key.items}`);
 }
 for (const [text, words] of [
-  [`${base}auth:\n  ty|pe: bearer\n  token: abcdef`, 'sigv4: AWS Signature Version 4'],
+  [`${base}auth:\n  ty|pe: bearer\n  token: abcdef`, '`sigv4`: AWS Signature Version 4'],
   [`${base}timeou|t: 5`, 'seconds'],
   [`${base}auth:\n  type: bearer\n  to|ken: abcdef`, 'token'],
   [`${base}auth:\n  type: api_key\n  key: abcdef\n  heade|r: X-Key`, 'X-API-Key'],
