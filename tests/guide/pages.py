@@ -12,10 +12,10 @@ MARKS = ("/* the snippet */", "# the snippet")
 
 
 class Wrong(Exception):
-    """What a page has that does not hold, and where."""
+    """What a page has that does not hold, and where; None: the message says it."""
 
     def __init__(self, block, why):
-        super().__init__(f"{block.where}: {why}")
+        super().__init__(f"{block.where if block else 'docs/guide'}: {why}")
 
 
 @dataclasses.dataclass

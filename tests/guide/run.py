@@ -94,12 +94,12 @@ class Go:
         (self.folder / "go.mod").write_text("module example.com/guide\n\ngo 1.21\n")
         formatted = subprocess.run(["gofmt", "-l", "."], cwd=self.folder, text=True, stdout=subprocess.PIPE, check=True)
         if formatted.stdout:
-            raise Wrong(blocks[0], f"gofmt would write these otherwise: {formatted.stdout}")
+            raise Wrong(None, f"gofmt would write these otherwise: {formatted.stdout}")
         for command in (["vet", "./..."], ["build", "-o", f"{OUT}/go-bin/", "./..."]):
             done = subprocess.run(["go", *command], cwd=self.folder, env=environment(), text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode:
-                raise Wrong(blocks[0], f"go {command[0]}: {done.stdout}")
+                raise Wrong(None, f"go {command[0]}: {done.stdout}")
 
     def write(self, block, text):
         path = self.folder / (block.file_name or f"{block.page}-{block.line}/main.go")
