@@ -155,7 +155,8 @@ pub struct Oauth2 {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
@@ -202,7 +203,8 @@ pub struct Pkce {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
@@ -245,7 +247,8 @@ pub struct DeviceFlow {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
