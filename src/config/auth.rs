@@ -225,7 +225,7 @@ pub struct DeviceFlow {
     pub token_url: Option<String>,
     /// The scope to ask for.
     pub scope: Option<String>,
-    /// The device code of a sign-in that was begun elsewhere: it can be finished here.
+    /// The device code of a sign-in that was begun elsewhere: it can be finished here, within half an hour.
     pub device_code: Option<Secret>,
     /// The code that the user types in: a note beside device_code, shown nowhere.
     pub user_code: Option<Secret>,
@@ -233,7 +233,8 @@ pub struct DeviceFlow {
     pub verification_uri: Option<String>,
     /// The same with the code in it: a note beside device_code.
     pub verification_uri_complete: Option<String>,
-    /// Seconds between two questions, at least; the server may ask for more. Default: what the server says, or 5.
+    /// Seconds between two questions, at least; the server may ask for more. Never less than 1 or more than 300. Default:
+    /// what the server says, or 5.
     pub interval: Option<super::values::Delay>,
     /// A token that is there already.
     pub token: Option<Secret>,
