@@ -1,5 +1,7 @@
 //! Bytes to values: encodings, charsets, JSON, paths, schemas. No I/O.
 
+#[cfg(target_arch = "x86_64")]
+mod block;
 mod date;
 mod decoder;
 mod encoding;
