@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_is_not_forgotten_however_deep_it_gets() {
+        for deep in 40..100 {
+            // Without what is open around it, the inner object would stand for the top.
+            let text = format!("[[[[{{\"k\":[{}1{}", "[".repeat(deep), "]".repeat(deep));
+            assert!(!passes(text.as_bytes()), "{deep}");
+        }
+    }
+
+    #[test]
     fn every_token_is_seen_across_the_edge_of_a_block() {
         for token in [
             "-12.5e+30",
