@@ -18,11 +18,9 @@ In output, `…` stands for what differs, http://127.0.0.1:8080 for the demo API
 what was printed.
 """
 import concurrent.futures
-import contextlib
 import ctypes
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -34,8 +32,8 @@ from pages import GUIDE, MARKS, ROOT, Wrong, bad_links, read, unnamed
 OUT = ROOT / "target" / "guide"
 RELEASE = ROOT / "target" / "release"
 SERVER = ROOT / "examples" / "demo-server" / "target" / "debug" / "demo-server"
+# As the Makefile's, and under AddressSanitizer: what the pages show leaks nothing either.
 STRICT = "-O1 -g -Wall -Wextra -Wpedantic -Wshadow -Werror".split()
-# Under AddressSanitizer: what the pages show leaks nothing either.
 LINK = [f"-L{RELEASE}", "-lapl", f"-Wl,-rpath,{RELEASE}", "-pthread"]
 C = ["gcc", "-std=c99", "-D_XOPEN_SOURCE=700", "-Wstrict-prototypes", "-fsanitize=address", *STRICT]
 CXX = ["g++", "-std=c++17", "-fsanitize=address", *STRICT]
@@ -65,12 +63,24 @@ class Frames:
 
     def __init__(self, pages):
         blocks = [block for page in pages for block in page.blocks]
-        self.by_language = {block.language: block.text for block in blocks if block.is_frame}
+        self.by_language = {}
+        for block in (block for block in blocks if block.is_frame):
+            if block.language in self.by_language:
+                raise Wrong(block, f"is a second frame for {block.language}")
+            self.by_language[block.language] = block.text
+            # A frame is compiled with what stands in it.
+            if not any(b.language == block.language and not self.is_whole(b) for b in blocks):
+                raise Wrong(block, "nothing stands in this frame")
+
+    @staticmethod
+    def is_whole(block):
+        """Is it a program, or a frame for one, or a file that is a part of one?"""
+        mains = {"c": r"^int main\(", "cpp": r"^int main\(", "go": r"^package ", "python": r"^import apl$"}
+        return bool(block.file_name) or re.search(mains[block.language], block.text, re.MULTILINE) is not None
 
     def whole(self, block, before=""):
         """The program that a block is, or is a part of."""
-        mains = {"c": r"^int main\(", "cpp": r"^int main\(", "go": r"^package ", "python": r"^import apl$"}
-        if re.search(mains[block.language], block.text, re.MULTILINE):
+        if self.is_whole(block):
             return before + block.text
         frame = self.by_language.get(block.language)
         if frame is None:
@@ -123,10 +133,10 @@ class Run:
             check = getattr(self, block.language, None) if block.language in LANGUAGES else None
             if check is None:
                 raise Wrong(block, f"nothing checks {block.language or 'a block without a language'!r}")
-            if block.is_frame:
-                # It is compiled with the parts that stand in it.
-                continue
-            check(block)
+            if not block.is_frame:
+                check(block)
+        if self.before:
+            raise Wrong(self.page.blocks[-1], "before it stand functions that no program has")
         if not self.programs:
             raise Wrong(self.page.blocks[0], "no program of this page ran")
 
