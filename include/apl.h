@@ -483,6 +483,8 @@ apl_status apl_auth_finish(const struct apl_connector *connector,
 /**
  * Makes a cancel token.
  *
+ * Thread-safe.
+ *
  * @return a handle to free with apl_cancel_free, never NULL
  * @since 0.1.0
  */

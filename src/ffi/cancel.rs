@@ -45,6 +45,8 @@ pub(super) unsafe fn token(cancel: *const apl_cancel) -> Option<Arc<Token>> {
 
 /// Makes a cancel token.
 ///
+/// Thread-safe.
+///
 /// @return a handle to free with apl_cancel_free, never NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
