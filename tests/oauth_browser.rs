@@ -214,6 +214,20 @@ fn a_network_that_fails_leaves_the_sign_in_to_be_finished() {
 }
 
 #[test]
+fn a_proxy_that_refuses_leaves_the_sign_in_to_be_finished() {
+    let proxy = Server::start(support::answering(|_| response("407 Proxy Authentication Required", "", "")));
+    let nobody = server(|_, n, _| hour(n));
+    let config = json!({"base_url": nobody.url(), "auth": auth(&nobody), "proxy": proxy.url()});
+    let api = Api::new(&config.to_string()).unwrap();
+    let back = back(&begin(&api));
+    for _ in 0..2 {
+        let fault = api.auth_finish(&*back).unwrap_err();
+        assert_eq!((fault.status, fault.http_status), (AUTH, 407), "{}", fault.message);
+    }
+    assert_eq!((proxy.requests().len(), nobody.connections()), (2, 0));
+}
+
+#[test]
 fn a_cancel_leaves_the_sign_in_to_be_finished() {
     let gate = Gate::new();
     let go = gate.clone();
