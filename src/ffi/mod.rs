@@ -16,6 +16,7 @@ mod log;
 mod progress;
 mod request;
 mod response;
+mod sign_in;
 mod sse;
 mod status;
 #[cfg_attr(windows, path = "windows/stay.rs")]
@@ -32,6 +33,7 @@ pub use log::*;
 pub use progress::*;
 pub use request::*;
 pub use response::*;
+pub use sign_in::*;
 pub use sse::*;
 pub use status::*;
 pub use stream::*;
