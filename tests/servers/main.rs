@@ -16,6 +16,7 @@ mod support;
 mod answers;
 mod aws;
 mod bodies;
+mod browser;
 mod clock;
 mod credentials;
 mod downloads;
@@ -25,6 +26,7 @@ mod oauth;
 mod pages;
 mod policy;
 mod proxies;
+mod sign_in;
 mod witness;
 
 use std::io::Write;

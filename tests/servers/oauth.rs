@@ -8,18 +8,21 @@ use serde_json::{Value, json};
 
 use crate::api::{AUTH, Answer, Api, HTTP_STATUS};
 use crate::witness::Witness;
-use crate::{connector, good, its, one};
+use crate::{connector, file, good, its, one};
 
 /// A client of oidc-provider.
 fn client(auth: Value) -> Api {
-    let mut all = json!({"type": "oauth2", "token_url": format!("{}/token", its("oidc")), "client_secret": its("client_secret")});
+    let mut all = json!({"type": "oauth2", "token_url": format!("{}/token", its("oidc"))});
+    if auth["client_auth"] != "private_key_jwt" {
+        all["client_secret"] = its("client_secret").into();
+    }
     all.as_object_mut().unwrap().extend(auth.as_object().unwrap().clone());
     let endpoints = json!({"x": {"path": "/api"}, "cut": {"path": "/api", "params": {"cut": true}}});
     connector(&its("oidc"), json!({"auth": all, "endpoints": endpoints}))
 }
 
 /// What our part of a server says of a client.
-fn ask(server: &str, path: &str, client: &str) -> Value {
+pub fn ask(server: &str, path: &str, client: &str) -> Value {
     let endpoint = json!({"path": format!("{path}{{?client}}")});
     good(one(&its(server), endpoint, json!({})).fetch("x", &*json!({"client": client}).to_string(), None))
         .json()
@@ -35,7 +38,7 @@ fn tries(answer: &Answer) -> Vec<Value> {
 }
 
 /// So many calls, one after the other, at even distances; and how long they took.
-fn paced(calls: u32, distance: Duration, call: impl Fn()) -> Duration {
+pub fn paced(calls: u32, distance: Duration, call: impl Fn()) -> Duration {
     let begun = Instant::now();
     for n in 0..calls {
         // Nothing is waited for here: it is the pace of a caller, over the lives of many tokens.
@@ -53,10 +56,15 @@ fn tokens_of_two_seconds_are_asked_for_as_often_as_they_end_and_no_call_fails() 
     let clients = [
         ("by basic: +", json!({"client_auth": "basic", "scope": "read"})),
         ("by-post", json!({"client_auth": "post", "scope": "read write"})),
+        (
+            "by-key",
+            json!({"client_auth": "private_key_jwt", "key_file": file("assertion.key"), "key_id": "key-1"}),
+        ),
         // The provider takes the grant back when a refresh token comes twice.
         ("rotating", json!({"type": "oauth2_refresh", "client_auth": "basic", "refresh_token": first})),
     ];
-    let witness = Witness::new([&*secret, &first]);
+    let key = std::fs::read_to_string(file("assertion.key")).unwrap();
+    let witness = Witness::new([&*secret, &first, key.lines().nth(1).unwrap()]);
     witness.listen(|| {
         thread::scope(|scope| {
             for (id, mut auth) in clients {

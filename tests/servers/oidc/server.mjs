@@ -2,7 +2,7 @@
 // SECRET is that of the clients that have one; KEY is a file with the public key of the one that signs.
 import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Provider } from 'oidc-provider'
+import { errors, Provider } from 'oidc-provider'
 
 const [port, secret, key] = process.argv.slice(2)
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -34,6 +34,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     client('narrow', 'client_secret_post', ['client_credentials'], { scope: 'read' }),
     client('public', 'none', ['authorization_code', 'refresh_token'], browser),
     client('device', 'none', [DEVICE, 'refresh_token']),
+    client('hasty-device', 'none', [DEVICE]),
+    client('refused-device', 'none', [DEVICE]),
     client('short-device', 'none', [DEVICE]),
   ],
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
@@ -114,9 +116,19 @@ const ours = {
   '/seed': seed,
   '/seen': (ctx) => (ctx.body = seen.get(ctx.query.client) ?? {}),
 }
+const slowed = new Set()
 provider.use(async (ctx, next) => {
   if (ours[ctx.path]) return ours[ctx.path](ctx)
   await next()
-  if (ctx.path === '/token') count(ctx.oidc.client?.clientId, ctx.body.error ?? 'token')
+  // The provider says no interval, so that 5 seconds are meant, and calls nobody hasty.
+  if (ctx.path === '/device/auth') ctx.body.interval = 1
+  if (ctx.path !== '/token') return
+  const id = ctx.oidc.client?.clientId
+  if (id === 'hasty-device' && !slowed.has(ctx.oidc.params.device_code)) {
+    slowed.add(ctx.oidc.params.device_code)
+    const { error, error_description } = new errors.SlowDown()
+    ctx.body = { error, error_description }
+  }
+  count(id, ctx.body.error ?? 'token')
 })
 provider.listen(Number(port), '127.0.0.1')
