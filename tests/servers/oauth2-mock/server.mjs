@@ -20,19 +20,22 @@ const issued = new Map()
 
 // What a client's next request is to get, which is the last one where there are no more.
 const fault = (req, told) => (req.query.faults ?? 'ok').split(',')[told.length] ?? 'ok'
-const answer = (response, told, status, error) => {
+const answer = (response, told, status, error, said = '') => {
   told.push(error ?? status)
   response.statusCode = status
-  if (error) response.body = { error, error_description: `${error}, as it was wished` }
+  if (error) response.body = { error, error_description: `${error}, as it was wished ${said}` }
 }
 
 service.on('beforeTokenSigning', (token) => (token.payload.exp = token.payload.iat + LIFE))
 service.on('beforeResponse', (response, { query, body }) => {
   const client = known(body.client_id)
   const wish = fault({ query }, client.token)
-  if (wish === '500') return answer(response, client.token, 500, 'server_error')
+  // Some servers say back whatever they were told, in whatever form.
+  const said = Object.values(body).flatMap((value) => [value, Buffer.from(value).toString('base64')])
+  const echo = `${new URLSearchParams(body)} ${said.join(' ')}`
+  if (wish === '500') return answer(response, client.token, 500, 'server_error', echo)
   const spent = body.grant_type === 'refresh_token' && body.refresh_token !== client.refresh
-  if (spent || wish !== 'ok') return answer(response, client.token, 400, spent ? 'spent' : wish)
+  if (spent || wish !== 'ok') return answer(response, client.token, 400, spent ? 'spent' : wish, echo)
   answer(response, client.token, 200)
   response.body.expires_in = LIFE
   client.refresh = response.body.refresh_token
@@ -42,7 +45,7 @@ service.on('beforeUserinfo', (response, req) => {
   const token = issued.get(req.headers.authorization?.replace(/^Bearer /, ''))
   const { api } = token?.client ?? known('nobody')
   const refused = !token || token.ends <= Date.now() || fault(req, api) === '401'
-  answer(response, api, refused ? 401 : 200, refused ? 'invalid_token' : undefined)
+  answer(response, api, refused ? 401 : 200, refused ? 'invalid_token' : undefined, req.headers.authorization)
 })
 
 createServer((req, res) => {

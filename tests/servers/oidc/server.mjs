@@ -116,6 +116,11 @@ const ours = {
   '/seed': seed,
   '/seen': (ctx) => (ctx.body = seen.get(ctx.query.client) ?? {}),
 }
+const echo = ({ headers, oidc }) => {
+  const said = Object.values(oidc.body ?? {}).filter((value) => value !== undefined)
+  const forms = said.map((value) => [value, encodeURIComponent(value), Buffer.from(value).toString('base64')])
+  return JSON.stringify([headers.authorization, new URLSearchParams(oidc.body).toString(), ...forms.flat()])
+}
 const slowed = new Set()
 provider.use(async (ctx, next) => {
   if (ours[ctx.path]) return ours[ctx.path](ctx)
@@ -130,5 +135,7 @@ provider.use(async (ctx, next) => {
     ctx.body = { error, error_description }
   }
   count(id, ctx.body.error ?? 'token')
+  // Some servers say back whatever they were told, in whatever form.
+  if (ctx.body.error) ctx.body = { ...ctx.body, error_description: `${ctx.body.error_description} ${echo(ctx)}` }
 })
 provider.listen(Number(port), '127.0.0.1')
