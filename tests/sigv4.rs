@@ -200,7 +200,7 @@ fn a_refusal_in_xml_says_what_it_says_and_no_secret() {
     let fault = api(&server.url(), "s3").fetch("list", None, None).unwrap_err();
     assert_eq!((fault.status, fault.http_status, server.requests().len()), (AUTH, 403, 1));
     let message = &fault.message;
-    assert!(message.ends_with("403: SignatureDoesNotMatch: It does not match: ***, ***"), "{message}");
+    assert!(message.contains("403: SignatureDoesNotMatch: It does not match: ***, ***"), "{message}");
 }
 
 #[test]
