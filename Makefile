@@ -1,7 +1,7 @@
 # make demo            builds the library and the demo API, and runs the quickstart against it
 # make test            everything that a change must pass; minutes
 # make test-reference  the library against apilinker, field by field: docs/differences.md
-# make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy and servers of lists and GraphQL
+# make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy, servers of lists, GraphQL, OAuth and AWS
 # make test-fuzz       the readers of what comes from outside, at random, against simple models
 # make conformance     other projects' cases, from the folder APL_CONFORMANCE_DIR, and our own in their form
 # make windows         apl.dll and its import library, and the C programs under wine
@@ -57,7 +57,7 @@ need-test: need-demo
 need-reference: need-demo
 	@.ci/need python3
 need-servers: need-demo
-	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry
+	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry libfaketime
 need-conformance: need-demo
 	@.ci/need g++ nlohmann-json python3
 need-fuzz: need-demo
@@ -216,7 +216,7 @@ target/reference/requirements.txt: tests/reference/requirements.txt
 # The same build as test-rust.
 .PHONY: test-servers
 test-servers: need-servers
-	$(call say,httpbin and nginx and caddy and squid and microsocks and servers of lists and GraphQL)
+	$(call say,httpbin and nginx and caddy and squid and microsocks and servers of lists and GraphQL and OAuth and AWS)
 	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
 # --- other projects' cases ----------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ nightly: test need-windows
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
 	@$(MAKE) --no-print-directory test-fuzz FUZZ_SECONDS=300
 	$(call say,downloads that are killed 200 times)
-	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry
+	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry libfaketime
 	@APL_TEST_KILLS=50 tests/servers/run cargo test --locked --features test-hooks --test servers killed_ -- --ignored
 	$(call say,a server that misbehaves at random)
 	@APL_TEST_SEED=$$RANDOM$$RANDOM APL_TEST_CASES=5000 cargo test --locked --features test-hooks --test downloads whatever_a_server_does
