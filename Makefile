@@ -3,7 +3,7 @@
 # make test-reference  the library against apilinker, field by field: docs/differences.md
 # make docs            the reference of apl.h and apl.hpp, in target/docs
 # make test-docs       every snippet of docs/guide compiled and run, the reference, and what an editor makes of connectors
-# make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy and servers of lists and GraphQL
+# make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy, servers of lists, GraphQL, OAuth and AWS
 # make test-fuzz       the readers of what comes from outside, at random, against simple models
 # make conformance     other projects' cases, from the folder APL_CONFORMANCE_DIR, and our own in their form
 # make windows         apl.dll and its import library, and the C programs under wine
@@ -61,7 +61,7 @@ need-reference: need-demo
 need-docs: need-demo
 	@.ci/need doxygen
 need-servers: need-demo
-	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry
+	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry libfaketime
 need-conformance: need-demo
 	@.ci/need g++ nlohmann-json python3
 need-fuzz: need-demo
@@ -249,7 +249,7 @@ $(GUIDE_EDITOR): tests/guide/editor/package-lock.json
 # The same build as test-rust.
 .PHONY: test-servers
 test-servers: need-servers
-	$(call say,httpbin and nginx and caddy and squid and microsocks and servers of lists and GraphQL)
+	$(call say,httpbin and nginx and caddy and squid and microsocks and servers of lists and GraphQL and OAuth and AWS)
 	@tests/servers/run cargo test --locked --features test-hooks --test servers -- --ignored --skip alone_
 
 # --- other projects' cases ----------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ nightly: test need-windows
 	@for i in {1..20}; do for t in $(C_TESTS); do $(with_hostile) target/c/asan/$$t; done; done
 	@$(MAKE) --no-print-directory test-fuzz FUZZ_SECONDS=300
 	$(call say,downloads that are killed 200 times)
-	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry
+	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry libfaketime
 	@APL_TEST_KILLS=50 tests/servers/run cargo test --locked --features test-hooks --test servers killed_ -- --ignored
 	$(call say,a server that misbehaves at random)
 	@APL_TEST_SEED=$$RANDOM$$RANDOM APL_TEST_CASES=5000 cargo test --locked --features test-hooks --test downloads whatever_a_server_does

@@ -39,18 +39,19 @@ impl Redactor {
         self.needles.dedup();
     }
 
-    /// The value itself, percent-encoded, in Base64, and inside a JSON string.
+    /// The value itself, percent-encoded in a URL and in a form, in Base64, and inside a JSON string.
     fn add(&mut self, value: &str) {
         if value.len() < SHORTEST {
             return;
         }
         let mut encoded = String::new();
         encode_component(value, &mut encoded);
-        let lower = lower_escapes(&encoded);
+        let form: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let lower = [lower_escapes(&encoded), lower_escapes(&form)];
         let json = serde_json::to_string(value).unwrap_or_default();
         let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned();
         let base64 = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|e| e.encode(value));
-        let forms = [value.to_owned(), encoded, lower, json].into_iter().chain(base64);
+        let forms = [value.to_owned(), encoded, form, json].into_iter().chain(lower).chain(base64);
         self.needles.extend(forms.filter(|f| f.len() >= SHORTEST).map(Zeroizing::new));
     }
 
@@ -185,9 +186,10 @@ mod tests {
     fn every_form_of_a_secret_is_hidden() {
         let r = Redactor::of(["pa/ss wörd\""]);
         let b64 = STANDARD.encode("pa/ss wörd\"");
-        for form in
-            ["pa/ss wörd\"", "pa%2Fss%20w%C3%B6rd%22", "pa%2fss%20w%c3%b6rd%22", "pa/ss wörd\\\"", &b64]
-        {
+        let in_a_url = ["pa%2Fss%20w%C3%B6rd%22", "pa%2fss%20w%c3%b6rd%22"];
+        let in_a_form = ["pa%2Fss+w%C3%B6rd%22", "pa%2fss+w%c3%b6rd%22"];
+        let others = ["pa/ss wörd\"", "pa/ss wörd\\\"", &b64];
+        for form in in_a_url.into_iter().chain(in_a_form).chain(others) {
             assert_eq!(r.redact(&format!("<{form}>")), "<***>", "{form}");
         }
         assert!(matches!(r.redact("nothing here"), Cow::Borrowed(_)));

@@ -193,6 +193,17 @@ fn a_refusal_is_an_auth_error_without_a_second_request() {
 }
 
 #[test]
+fn a_refusal_in_xml_says_what_it_says_and_no_secret() {
+    let xml = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>It does not match: canary-id, \
+               canary/SecretKey+EXAMPLE</Message></Error>";
+    let server = guarded("s3", move |_| response("403 No", "Content-Type: application/xml\r\n", xml));
+    let fault = api(&server.url(), "s3").fetch("list", None, None).unwrap_err();
+    assert_eq!((fault.status, fault.http_status, server.requests().len()), (AUTH, 403, 1));
+    let message = &fault.message;
+    assert!(message.contains("403: SignatureDoesNotMatch: It does not match: ***, ***"), "{message}");
+}
+
+#[test]
 fn what_the_callback_sets_is_signed_too_and_its_own_authorization_stands() {
     let server = guarded("s3", |_| ok_json("[1]"));
     let signed = api(&server.url(), "s3");

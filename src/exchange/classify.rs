@@ -88,13 +88,17 @@ pub(crate) fn words(body: &[u8], redactor: &Redactor) -> Option<String> {
     problem(body).map(|what| redactor.excerpt(&what))
 }
 
-/// What the body says in words: RFC 9457's title and detail, the first of GraphQL's errors, or what most APIs call them.
+/// What the body says in words: RFC 9457's title and detail, the first of GraphQL's errors, what most APIs call them, or
+/// what AWS does.
 fn problem(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem<'a> {
         title: Option<String>,
         detail: Option<String>,
         message: Option<String>,
+        /// Some of AWS's services.
+        #[serde(rename = "Message")]
+        capital: Option<String>,
         // Not a value: those are built by recursion, as deep as the server likes.
         #[serde(borrow)]
         error: Option<&'a RawValue>,
@@ -105,7 +109,7 @@ fn problem(body: &[u8]) -> Option<String> {
     struct Inner {
         message: String,
     }
-    let problem: Problem<'_> = serde_json::from_slice(body).ok()?;
+    let Ok(problem) = serde_json::from_slice::<Problem<'_>>(body) else { return xml_problem(body) };
     let error = || {
         let error = problem.error?.get();
         let inner = || serde_json::from_str::<Inner>(error).ok().map(|inner| inner.message);
@@ -117,8 +121,21 @@ fn problem(body: &[u8]) -> Option<String> {
     };
     match (problem.title, problem.detail) {
         (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
-        (title, detail) => title.or(detail).or(problem.message).or_else(error).or_else(first),
+        (title, detail) => {
+            title.or(detail).or(problem.message).or(problem.capital).or_else(error).or_else(first)
+        }
     }
+}
+
+/// The code and the message of an XML document, as S3, IAM and STS of AWS refuse.
+fn xml_problem(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok().filter(|text| text.trim_start().starts_with('<'))?;
+    let element = |open: &str, close: &str| Some(text.split_once(open)?.1.split_once(close)?.0);
+    let message = element("<Message>", "</Message>")?;
+    let words = element("<Code>", "</Code>").map_or(message.to_owned(), |code| format!("{code}: {message}"));
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(words, |words, (entity, stands_for)| words.replace(entity, stands_for)))
 }
 
 /// The server's wish to be left alone: `retry-after-ms`, or Retry-After as seconds or a date (RFC 9110 10.2.3).
@@ -171,7 +188,23 @@ mod tests {
         assert!(said(r#"{"title": "Too many", "detail": "slow down"}"#).ends_with(": Too many: slow down"));
         assert!(said(r#"{"error": {"message": "no\nquota"}}"#).ends_with(": no quota"));
         assert!(said(r#"{"errors": [{"message": "no field"}, {"message": "x"}]}"#).ends_with(": no field"));
+        assert!(said(r#"{"__type": "x", "Message": "who is that?"}"#).ends_with(": who is that?"));
         assert_eq!(said(r#"{"errors": ["x"]}"#), "the server answered 429");
         assert_eq!(said("<html>"), "the server answered 429");
+    }
+
+    #[test]
+    fn so_are_those_of_an_xml_document_as_aws_writes_it() {
+        let head = head("x", "y");
+        let said =
+            |body: &str| refused(&head, body.as_bytes(), None, None, &Redactor::default()).message.clone();
+        let s3 = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>No &lt;a&amp;lt;b&gt;</Message></Error>";
+        assert!(said(s3).ends_with(" 429: NoSuchKey: No <a&lt;b>"), "{}", said(s3));
+        assert!(said("<e:Fault><Message>busy</Message></e:Fault>").ends_with(" 429: busy"));
+        for none in
+            ["<Code>x</Code>", "<Message>half of it", "no XML: <Message>x</Message>", "</Message><Message>"]
+        {
+            assert_eq!(said(none), "the server answered 429");
+        }
     }
 }

@@ -67,6 +67,19 @@ json basic(const std::string& pair) {
           {"password", colon == std::string::npos ? "" : literal(pair.substr(colon + 1))}};
 }
 
+/* Tokens that are asked for by the library itself; null: of a kind that it has not. */
+json oauth(const json& asked) {
+  const std::string grant = asked.value("grant", "client_credentials");
+  const bool refreshes = grant == "refresh_token";
+  if (!refreshes && grant != "client_credentials") return nullptr;
+  json auth = {{"type", refreshes ? "oauth2_refresh" : "oauth2_client_credentials"}};
+  for (const char* key : {"token_url", "client_id", "client_secret", "scope", "refresh_token"}) {
+    if (asked.contains(key) && asked[key].is_string()) auth[key] = literal(asked[key]);
+  }
+  if (asked.contains("client_auth")) auth["client_auth"] = asked["client_auth"] == "body" ? json("post") : asked["client_auth"];
+  return auth;
+}
+
 /* A connector whose one endpoint, "it", is the request's URL. */
 json configuration(const json& request) {
   std::string url = request.at("url");
@@ -82,6 +95,7 @@ json configuration(const json& request) {
   if (request.contains("bearer")) config["auth"] = {{"type", "bearer"}, {"token", literal(request["bearer"])}};
   if (has_user) config["auth"] = basic(request["userinfo_in_url"]);
   if (request.contains("basic")) config["auth"] = basic(request["basic"]);
+  if (request.contains("oauth")) config["auth"] = oauth(request["oauth"]);
   if (request.contains("tls")) config["tls"] = request["tls"];
   if (request.value("send_auth_to_other_hosts", false)) config["allow_origins"] = {"*"};
   return config;
@@ -111,7 +125,7 @@ json options(const json& request) {
 }
 
 /* Every status but those that mean more to this library than an answer: redirects that are to be followed, what is to
- * be tried again, and the end of what is resumed. */
+ * be tried again, the end of what is resumed, and the refusal of a token. */
 json plain_statuses(const json& request) {
   const bool follows = request.value("follow_redirects", true), retries = request.value("retries", 0) > 0;
   json all = json::array();
@@ -119,7 +133,8 @@ json plain_statuses(const json& request) {
     const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     const bool passes = status == 408 || status == 425 || status == 429 || status == 500 || (status >= 502 && status <= 504);
     const bool end = status == 416 && request.contains("resume_from");
-    if (!(follows && redirect) && !(retries && passes) && !end) all.push_back(status);
+    const bool token = status == 401 && request.contains("oauth");
+    if (!(follows && redirect) && !(retries && passes) && !end && !token) all.push_back(status);
   }
   return all;
 }
@@ -147,8 +162,7 @@ json fetch_rest(const apl::Connector& api, const json& request, json options) {
   return ok(stream.response().http_status(), body);
 }
 
-json fetch(const json& request) {
-  const apl::Connector api(configuration(request).dump());
+json fetch(const apl::Connector& api, const json& request) {
   json options = ::options(request);
   const bool any_status = !request.value("fail_on_status", true);
   if (any_status) options["ok_status"] = plain_statuses(request);
@@ -159,15 +173,32 @@ json fetch(const json& request) {
                                      : api.fetch("it", nullptr, options.dump());
     return ok(response.http_status(), response.text());
   } catch (const apl::Error& error) {
-    /* The last answer of those that were tried again, a redirect that leads nowhere and a 416 are answers too. */
+    /* The last answer of those that were tried again, a redirect that leads nowhere, a 416 and a token that was refused
+     * are answers too; what a token endpoint says is none. */
     const apl::ResponseView answer = error.response();
     const char* location = answer ? answer.header("Location") : nullptr;
     const bool is_answer = error.status() == apl::Status::HttpStatus || error.status() == apl::Status::RateLimited ||
                            (error.status() == apl::Status::Redirect && (!location || !*location)) ||
-                           (error.status() == apl::Status::Range && answer.http_status() == 416);
+                           (error.status() == apl::Status::Range && answer.http_status() == 416) ||
+                           (error.status() == apl::Status::Auth && answer.http_status() == 401 &&
+                            json::parse(answer.meta())["url"] != request["oauth"]["token_url"]);
     if (any_status && answer && is_answer) return ok(answer.http_status(), answer.text());
     return failed(error);
   }
+}
+
+/* The last of several calls with one connector, whose tokens are asked for by itself. */
+json oauth_fetch(const json& request) {
+  const json config = configuration(request);
+  if (config["auth"].is_null()) return {{"skip", true}};
+  const apl::Connector api(config.dump());
+  json last;
+  for (int left = request.value("calls", 1); left > 0; --left) {
+    last = fetch(api, request);
+    const int pause = request.value("pause_between_calls_ms", 0);
+    if (left > 1) std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+  }
+  return last;
 }
 
 /* A folder of its own, which goes with it. */
@@ -408,12 +439,12 @@ json paginate(const json& request) {
 
 void answer(const json& message) {
   const std::string op = message.at("op");
-  if (op == "fetch") return print(fetch(message.at("request")));
+  if (op == "fetch") return print(fetch(apl::Connector(configuration(message.at("request")).dump()), message.at("request")));
+  if (op == "oauth_fetch") return print(oauth_fetch(message.at("request")));
   if (op == "download") return print(download(message.at("request")));
   if (op == "sse") return print(sse(message.at("request")));
   if (op == "sse_stream") return Feed(message.at("request")).run();
   if (op == "paginate") return print(paginate(message.at("request")));
-  /* oauth_fetch: not built yet. */
   print({{"skip", true}});
 }
 

@@ -1,42 +1,17 @@
 //! Listings of servers that others wrote: json-server, datasette, docker-registry, and moto, which speaks as CloudWatch
 //! Logs do.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::api::{AUTH, Api, Next, PAGINATION, Stream};
-use crate::support::{Server, read_request};
-use crate::{BASE64, good, its, one};
+use crate::{BASE64, between, good, its, one};
 
 /// What a client of AWS says of itself; moto reads from it which service is meant.
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=canary-key/20260101/us-east-1/logs/aws4_request, \
                       SignedHeaders=host, Signature=canary-signature";
-
-/// Between a client and a server; it keeps what is asked for.
-fn watching(server: &str) -> Server {
-    let to = its(server).trim_start_matches("http://").to_owned();
-    Server::start(move |mut client, _| {
-        let mut server = TcpStream::connect(&to).unwrap();
-        let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let _ = std::io::copy(&mut answers, &mut back);
-                let _ = back.shutdown(Shutdown::Both);
-            });
-            while let Some(request) = read_request(&mut client) {
-                let bytes = [request.head.as_bytes(), b"\r\n\r\n", &request.body].concat();
-                if server.write_all(&bytes).is_err() {
-                    break;
-                }
-            }
-            let _ = server.shutdown(Shutdown::Both);
-        });
-    })
-}
 
 /// A listing, and what it is to give.
 struct Shown {
@@ -90,7 +65,7 @@ impl Shown {
 
     /// Every record once, in order, in every way to read them, with no more requests than pages; and from any place.
     fn is_read(&self) {
-        let watch = watching(self.server);
+        let watch = between(&its(self.server), |_, _| None);
         let connect = || one(&watch.url(), self.endpoint.clone(), self.keys.clone());
         let mut seen = 0;
         let mut asked = || {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes download.json, paginate.json and streams/sse_stream.json beside it: cases of our own in the driver's form, whose bytes are Base64.
-Here they can be read.
+"""Writes download.json, paginate.json, oauth.json and streams/sse_stream.json beside it: cases of our own in the driver's
+form, whose bytes are Base64. Here they can be read.
 
 What a stream prints, and when, the driver does not look at; streams.py does. Its cases have `lines` in place of events: what
 is printed, in order, each line within a few seconds, and nothing else; and `commands`, written once so many lines came."""
@@ -248,6 +248,88 @@ stream("post", "a POST goes out again with its body",
        [event("a"), ERROR, event("b")], method="POST", headers=[["Content-Type", "application/json"]], body_b64=b64(b'{"q": 1}'))
 
 
+# --- tokens --------------------------------------------------------------------------------------------------------
+
+TOKENS = []
+# Token endpoint and API are two servers; a script of one order would not tell them apart.
+FORM = {"grant_type": "client_credentials", "client_id": "an id", "client_secret": "canary-s: +&"}
+ASK = {"method": "POST", "origin": "B", "target": "/token"}
+FINE = {"status": 200, "body_b64": b64(b"fine")}
+
+
+def said(value, status="200 OK", **more):
+    body = json.dumps(value).encode()
+    return answer(status, "Content-Type: application/json", f"Content-Length: {len(body)}", body=body, origin="B", **more)
+
+
+def token(name, **more):
+    return said({"access_token": name, "token_type": "Bearer", **more})
+
+
+def api(status="200 OK"):
+    return answer(status, "Content-Length: 4", body=b"fine")
+
+
+def asks(**form):
+    return {**ASK, "form": {**FORM, **form}, "absent": ["authorization"]}
+
+
+def uses(name):
+    return {"origin": "A", "target": "/api", "headers": {"authorization": f"Bearer {name}"}}
+
+
+def oauth(name, title, script, requests, expect=FINE, oauth=(), **request):
+    grant = {"grant": "client_credentials", "token_url": "{{B}}/token", "client_id": FORM["client_id"],
+             "client_secret": FORM["client_secret"], "client_auth": "body", **dict(oauth)}
+    request = {"method": "GET", "url": "{{A}}/api", "headers": [], "fail_on_status": False, "oauth": grant, **request}
+    TOKENS.append({"id": "own-oauth-" + name, "title": title, "tags": ["oauth"], "op": "oauth_fetch", "request": request,
+                   "script": script, "expect": {"outcome": "ok", "requests": requests, "n_requests": len(requests),
+                                                "error_must_not_contain": "canary", **expect}})
+
+
+refresh = {"grant": "refresh_token", "refresh_token": "canary-r0"}
+no_answer = {"outcome": "error"}
+
+oauth("body", "a token is asked for with id and secret in the body", [token("t1", expires_in=3600), api()], [asks(), uses("t1")])
+oauth("basic", "or in the header, each of them encoded as in a form (RFC 6749 2.3.1)", [token("t1"), api()],
+      [{**ASK, "form": {"grant_type": "client_credentials", "client_secret": None},
+        "headers": {"authorization": "Basic " + b64(b"an+id:canary-s%3A+%2B%26")}}, uses("t1")], oauth={"client_auth": "basic"})
+oauth("scope", "a scope goes along", [token("t1"), api()], [asks(scope="a b"), uses("t1")], oauth={"scope": "a b"})
+oauth("many-calls", "one token is enough for many calls", [token("t1", expires_in=3600), api(), api(), api()],
+      [asks(), uses("t1"), uses("t1"), uses("t1")], calls=3)
+oauth("ended", "one that has ended is replaced before it is used",
+      [token("t1", expires_in=1), api(), token("t2", expires_in=3600), api()],
+      [asks(), uses("t1"), asks(), uses("t2")], calls=2, pause_between_calls_ms=1100)
+oauth("refresh", "a refresh token is exchanged", [token("t1"), api()],
+      [asks(grant_type="refresh_token", refresh_token="canary-r0"), uses("t1")], oauth=refresh)
+oauth("rotated", "and the newest one the next time",
+      [token("t1", expires_in=0, refresh_token="canary-r1"), api(), token("t2", expires_in=0, refresh_token="canary-r2"), api(),
+       token("t3", expires_in=0), api()],
+      [asks(grant_type="refresh_token", refresh_token="canary-r0"), uses("t1"),
+       asks(grant_type="refresh_token", refresh_token="canary-r1"), uses("t2"),
+       asks(grant_type="refresh_token", refresh_token="canary-r2"), uses("t3")], oauth=refresh, calls=3)
+oauth("kept", "which stays the same where none comes",
+      [token("t1", expires_in=0), api(), token("t2", expires_in=0), api()],
+      [asks(refresh_token="canary-r0", grant_type="refresh_token"), uses("t1"),
+       asks(refresh_token="canary-r0", grant_type="refresh_token"), uses("t2")], oauth=refresh, calls=2)
+oauth("401", "a refused token is replaced, once", [token("t1", expires_in=3600), api("401 No"), token("t2"), api()],
+      [asks(), uses("t1"), asks(), uses("t2")])
+oauth("401-again", "and no more than once", [token("t1"), api("401 No"), token("t2"), api("401 No")],
+      [asks(), uses("t1"), asks(), uses("t2")], expect={**FINE, "status": 401})
+oauth("403", "a 403 is no question of the token", [token("t1"), api("403 No")], [asks(), uses("t1")], expect={**FINE, "status": 403})
+oauth("refused", "who is refused asks the API nothing", [said({"error": "invalid_client", "error_description": "no canary-s: +&"}, "401 No")],
+      [asks()], expect=no_answer, retries=2)
+oauth("refused-with-200", "also where it is said with 200", [said({"error": "invalid_grant"})], [asks()], expect=no_answer)
+oauth("busy", "a token endpoint in trouble is asked again", [said({}, "503 Busy"), token("t1"), api()],
+      [asks(), asks(), uses("t1")], retries=1, retry_delay_ms=1)
+oauth("moved", "its redirects are not followed", [answer("307 Go", "Location: {{A}}/token", "Content-Length: 0", origin="B")],
+      [asks()], expect={**no_answer, "never_secret_to": ["A", "canary"]})
+oauth("mac", "another kind of token is none", [said({"access_token": "t1", "token_type": "mac"})], [asks()], expect=no_answer)
+oauth("not-json", "nor is a page", [answer("200 OK", "Content-Type: text/html", "Content-Length: 6", body=b"<html>", origin="B")], [asks()], expect=no_answer)
+oauth("quoted-life", "a life in quotes is one", [said({"access_token": "t1", "expires_in": "3600"}), api(), api()],
+      [asks(), uses("t1"), uses("t1")], calls=2)
+
+
 def write(path, cases):
     path = pathlib.Path(__file__).parent / path
     path.parent.mkdir(exist_ok=True)
@@ -256,4 +338,5 @@ def write(path, cases):
 
 write("download.json", CASES)
 write("paginate.json", LISTINGS)
+write("oauth.json", TOKENS)
 write("streams/sse_stream.json", STREAMS)
