@@ -3,6 +3,7 @@
 mod events;
 mod pages;
 mod send;
+mod sign_in;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -140,7 +141,6 @@ impl Connector {
     /// Asks the API for its health. OK whenever a verdict was reached.
     pub fn check_health(&self, cancel: Option<&Arc<Token>>) -> Result<Response> {
         let config = &self.config;
-        config.health.supports()?;
         let options = CallOptions::default();
         let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
         prepared.deadline = Some(config.keys.health.timeout());
@@ -179,14 +179,14 @@ impl Connector {
         let body = match endpoint {
             None => explain::configuration(config, &redactor),
             Some(name) => {
-                let (ready, endpoint) = self.ready(name)?;
+                let (ready, endpoint) = self.endpoint(name)?;
                 let options = CallOptions::parse(options)?;
                 let first = Connector::first_parameters(ready, endpoint, params, &options)?;
                 let prepared =
                     ready.prototype.prepare_with(first.as_deref(), params, &options, Body::Fetch)?;
                 let shown = self.exchange.show(&ready.policy, &prepared)?;
                 let call = if endpoint.paging.is_some() { Call::Pages } else { Call::Fetch };
-                let unfit = endpoint.supports().and_then(|()| options.check_for(call)).err();
+                let unfit = options.check_for(call).err();
                 let misfit = options
                     .data
                     .and_then(|data| check(name, endpoint.request_schema.as_ref(), data.get()).err());
@@ -315,12 +315,6 @@ impl Connector {
     }
 
     fn endpoint(&self, name: &str) -> Result<(&Ready, &Endpoint)> {
-        let (ready, endpoint) = self.ready(name)?;
-        endpoint.supports()?;
-        Ok((ready, endpoint))
-    }
-
-    fn ready(&self, name: &str) -> Result<(&Ready, &Endpoint)> {
         match self.config.position(name) {
             Some(at) => Ok((&self.ready[at], &self.config.endpoints[at])),
             None => Err(self.unknown_endpoint(name)),

@@ -15,29 +15,21 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::auth::{ApiKey, ClientAuth, KeyPlace, Oauth2};
+use crate::config::auth::{ApiKey, KeyPlace};
 use crate::config::{Auth, Config, Secret, header_name, header_value};
 use crate::error::{Error, Result};
 use crate::redact::Redactor;
-use oauth::{Grant, Oauth};
+use oauth::Oauth;
 
 pub use place::Place;
-pub use scheme::{Ask, Form, Refusal, Scheme, Signable, Sources, Verdict};
+pub use scheme::{Ask, Form, Refusal, Scheme, SignIn, Signable, Sources, Verdict};
 
 /// What makes the credentials of `auth` for each request; None where they are always the same.
 pub fn scheme(config: &Config, sources: Sources) -> Result<Option<Arc<dyn Scheme>>> {
-    let tokens = |grant, keys: &Oauth2| {
-        let scheme: Arc<dyn Scheme> = Arc::new(Oauth::new(config, grant, keys, (sources.now)())?);
-        Ok(Some(scheme))
-    };
+    if let Some(keys) = config.keys.auth.oauth() {
+        return Ok(Some(Arc::new(Oauth::new(config, &keys, sources)?)));
+    }
     match &config.keys.auth {
-        Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys)
-            if keys.client_auth == Some(ClientAuth::PrivateKeyJwt) =>
-        {
-            Ok(None)
-        }
-        Auth::Oauth2(keys) => tokens(Grant::ClientCredentials, keys),
-        Auth::Oauth2Refresh(keys) => tokens(Grant::RefreshToken, keys),
         Auth::Digest(keys) => Ok(Some(Arc::new(digest::Digest::new(keys, sources.nonce)?))),
         Auth::Sigv4(keys) => Ok(Some(Arc::new(sigv4::Sigv4::new(keys, sources.now)?))),
         _ => Ok(None),
@@ -70,7 +62,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// What `auth` gives to every request; nothing for the schemes that are not built.
+    /// What `auth` gives to every request; nothing where a scheme makes it.
     pub fn new(auth: &Auth) -> Result<Credentials> {
         match auth {
             Auth::ApiKey(key) => api_key(key),

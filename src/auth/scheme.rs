@@ -40,6 +40,8 @@ pub trait Ask {
     fn send(&self, form: &Form<'_>) -> Result<Response>;
     /// Has the host store a new token: its callback runs on the caller's thread. A refusal is an error.
     fn store(&self, token_json: &[u8]) -> Result<()>;
+    /// What a server says, for a message: without these secrets and those that the call knows, in one line, not long.
+    fn excerpt(&self, text: &str, secrets: &[&str]) -> String;
     /// Ends every wait.
     fn cancel(&self) -> Option<&Arc<Token>>;
     /// The call is over then.
@@ -57,6 +59,18 @@ pub struct Form<'a> {
     pub authorization: Option<&'a str>,
     /// What is in it that nobody may see.
     pub secrets: &'a [&'a str],
+    /// Is it sent once? Then whoever sends it decides about another attempt.
+    pub once: bool,
+}
+
+/// A sign-in that needs a person.
+pub trait SignIn {
+    /// Begins one: what the person is to be shown, as JSON. One that was begun before cannot be finished any more.
+    fn begin(&self, ask: &dyn Ask) -> Result<Vec<u8>>;
+
+    /// Finishes it: what came of it, as JSON, and nothing secret. `redirect_url`: where the browser came back to; None:
+    /// there is no browser, and the person is waited for.
+    fn finish(&self, redirect_url: Option<&str>, ask: &dyn Ask) -> Result<Vec<u8>>;
 }
 
 /// Credentials that are made for each request, after its bytes are final.
@@ -73,6 +87,11 @@ pub trait Scheme: Debug + Send + Sync {
     /// What it has learned that nobody may see.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
+    }
+
+    /// How a person signs in; None: nobody does.
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        None
     }
 
     /// Are they made of the request's bytes? Then the host's callback comes first, and what it sets is signed too.

@@ -114,6 +114,22 @@ pub enum ClientAuth {
     PrivateKeyJwt,
 }
 
+/// How the client's JWT is signed (RFC 7518 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs)]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
 /// OAuth 2.0 client credentials, or a refresh token.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -133,14 +149,14 @@ pub struct Oauth2 {
     pub refresh_token: Option<Secret>,
     /// When the token expires.
     pub expires_at: Option<RawJson>,
-    /// How the client proves itself. Default post.
+    /// How the client proves itself. Default post; a client without a secret says who it is, and no more.
     pub client_auth: Option<ClientAuth>,
-    /// private_key_jwt: the key's file.
+    /// private_key_jwt: the file of its private key, in PEM: PKCS #8, PKCS #1 or SEC 1.
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: the algorithm.
-    pub algorithm: Option<String>,
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
 }
@@ -158,17 +174,21 @@ pub struct Pkce {
     pub redirect_uri: Option<String>,
     /// Where the browser is sent.
     pub authorization_url: Option<String>,
+    /// The authorization server's identifier, which must come back as `iss` then (RFC 9207). Without it, an `iss` that
+    /// comes has the origin of authorization_url.
+    pub issuer: Option<String>,
     /// Where tokens come from.
     pub token_url: Option<String>,
     /// The scope to ask for.
     pub scope: Option<String>,
-    /// The code verifier.
+    /// The code verifier (RFC 7636 4.1). Default: a new one for each sign-in. With `state`, a sign-in that another
+    /// process began can be finished.
     pub code_verifier: Option<Secret>,
-    /// The code challenge.
+    /// The code challenge: S256 of code_verifier, which it says nothing without.
     pub code_challenge: Option<Secret>,
-    /// The state.
+    /// The state. Default: a new one for each sign-in.
     pub state: Option<Secret>,
-    /// The authorization code.
+    /// An authorization code, which the first call exchanges for a token.
     pub authorization_code: Option<Secret>,
     /// A token that is there already.
     pub token: Option<Secret>,
@@ -176,6 +196,14 @@ pub struct Pkce {
     pub refresh_token: Option<Secret>,
     /// When the token expires.
     pub expires_at: Option<RawJson>,
+    /// How the client proves itself. Default post; a client without a secret says who it is, and no more.
+    pub client_auth: Option<ClientAuth>,
+    /// private_key_jwt: the file of its private key, in PEM: PKCS #8, PKCS #1 or SEC 1.
+    pub key_file: Option<String>,
+    /// private_key_jwt: the key's identifier.
+    pub key_id: Option<String>,
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
 }
@@ -195,15 +223,15 @@ pub struct DeviceFlow {
     pub token_url: Option<String>,
     /// The scope to ask for.
     pub scope: Option<String>,
-    /// The device code.
+    /// The device code of a sign-in that was begun elsewhere: it can be finished here.
     pub device_code: Option<Secret>,
-    /// The code that the user types in.
+    /// The code that the user types in: a note beside device_code, shown nowhere.
     pub user_code: Option<Secret>,
-    /// Where the user types it in.
+    /// Where the user types it in: a note beside device_code.
     pub verification_uri: Option<String>,
-    /// The same with the code in it.
+    /// The same with the code in it: a note beside device_code.
     pub verification_uri_complete: Option<String>,
-    /// Seconds between two questions.
+    /// Seconds between two questions, at least; the server may ask for more. Default: what the server says, or 5.
     pub interval: Option<super::values::Delay>,
     /// A token that is there already.
     pub token: Option<Secret>,
@@ -211,6 +239,14 @@ pub struct DeviceFlow {
     pub refresh_token: Option<Secret>,
     /// When the token expires.
     pub expires_at: Option<RawJson>,
+    /// How the client proves itself. Default post; a client without a secret says who it is, and no more.
+    pub client_auth: Option<ClientAuth>,
+    /// private_key_jwt: the file of its private key, in PEM: PKCS #8, PKCS #1 or SEC 1.
+    pub key_file: Option<String>,
+    /// private_key_jwt: the key's identifier.
+    pub key_id: Option<String>,
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
 }
@@ -232,7 +268,53 @@ pub struct Sigv4 {
     pub service: Option<String>,
 }
 
+/// What every type of OAuth 2.0 has in common.
+#[allow(missing_docs)]
+pub struct OauthKeys<'a> {
+    pub client_id: &'a Option<Secret>,
+    pub client_secret: &'a Option<Secret>,
+    pub token_url: &'a Option<String>,
+    pub scope: &'a Option<String>,
+    pub token: &'a Option<Secret>,
+    pub refresh_token: &'a Option<Secret>,
+    pub expires_at: &'a Option<RawJson>,
+    pub client_auth: ClientAuth,
+    pub key_file: &'a Option<String>,
+    pub key_id: &'a Option<String>,
+    pub algorithm: Option<Algorithm>,
+    pub storage_key: &'a Option<String>,
+}
+
+macro_rules! oauth_keys {
+    ($keys:expr) => {
+        OauthKeys {
+            client_id: &$keys.client_id,
+            client_secret: &$keys.client_secret,
+            token_url: &$keys.token_url,
+            scope: &$keys.scope,
+            token: &$keys.token,
+            refresh_token: &$keys.refresh_token,
+            expires_at: &$keys.expires_at,
+            client_auth: $keys.client_auth.unwrap_or_default(),
+            key_file: &$keys.key_file,
+            key_id: &$keys.key_id,
+            algorithm: $keys.algorithm,
+            storage_key: &$keys.storage_key,
+        }
+    };
+}
+
 impl Auth {
+    /// What all types of OAuth 2.0 have in common; None for the others.
+    pub fn oauth(&self) -> Option<OauthKeys<'_>> {
+        match self {
+            Auth::Oauth2(keys) | Auth::Oauth2Refresh(keys) => Some(oauth_keys!(keys)),
+            Auth::Oauth2Pkce(keys) => Some(oauth_keys!(keys)),
+            Auth::Oauth2DeviceFlow(keys) => Some(oauth_keys!(keys)),
+            _ => None,
+        }
+    }
+
     /// Are there credentials?
     pub fn is_none(&self) -> bool {
         matches!(self, Auth::Absent | Auth::None(_))

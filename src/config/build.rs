@@ -14,11 +14,10 @@ use super::pagination::{Items, Paging};
 use super::rules::Rules;
 use super::secret::{Secret, Text};
 use super::settings::{Overrides, RedirectKeys, Settings};
-use super::unbuilt::unbuilt;
 use super::url::{self, Base};
 use super::values::{Named, RawJson};
 use crate::decode::{Path, Schema};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -71,7 +70,6 @@ pub struct Endpoint {
     pub graphql: Option<Operation>,
     /// How its listings go on; None: it has none.
     pub paging: Option<Paging>,
-    unbuilt: Option<&'static str>,
 }
 
 /// Where an endpoint is.
@@ -106,16 +104,6 @@ impl Config {
     /// The names of the endpoints, in the order of the text.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.endpoints.iter().map(|e| e.name.as_str())
-    }
-}
-
-impl Endpoint {
-    /// Is everything there that such a call on this endpoint needs? Else UNSUPPORTED, by name.
-    pub fn supports(&self) -> Result<()> {
-        match self.unbuilt {
-            Some(key) => Err(Error::unsupported(format!("endpoint {:?}: {key}", self.name))),
-            None => Ok(()),
-        }
     }
 }
 
@@ -219,13 +207,13 @@ pub(super) fn build(
         redirects: Some(RedirectKeys { follow: Some(false), max: None }),
         ..EndpointKeys::default()
     };
-    let health = build_endpoint("", health, &keys, &allowed, &settings, &mut secrets)
+    let health = build_endpoint("", health, &allowed, &settings, &mut secrets)
         .map_err(|(_, m)| places.fault(&["health", "path"], m))?;
 
     let mut endpoints = Vec::new();
     let mut index = HashMap::new();
     for (name, endpoint) in std::mem::take(&mut keys.endpoints).0 {
-        let built = build_endpoint(&name, endpoint, &keys, &allowed, &settings, &mut secrets).map_err(
+        let built = build_endpoint(&name, endpoint, &allowed, &settings, &mut secrets).map_err(
             |(path, message)| {
                 let mut full = vec!["endpoints", name.as_str()];
                 full.extend(path.iter().map(String::as_str));
@@ -256,7 +244,6 @@ type EndpointFault = (Vec<String>, String);
 fn build_endpoint(
     name: &str,
     keys: EndpointKeys,
-    connector: &ConnectorKeys,
     allowed: &Allowed,
     settings: &Settings,
     secrets: &mut Vec<Secret>,
@@ -330,7 +317,6 @@ fn build_endpoint(
         limits: keys.limits.as_ref(),
         accept_encoding: keys.accept_encoding,
     });
-    let unbuilt = unbuilt(connector);
     Ok(Endpoint {
         name: name.to_owned(),
         keys,
@@ -343,7 +329,6 @@ fn build_endpoint(
         rules,
         graphql,
         paging,
-        unbuilt,
     })
 }
 

@@ -25,7 +25,6 @@ mod secret;
 pub mod settings;
 #[cfg(test)]
 mod tests;
-mod unbuilt;
 mod url;
 pub mod values;
 mod yaml;

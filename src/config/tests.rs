@@ -341,19 +341,6 @@ fn a_pagination_with_nothing_in_it_is_none() {
 }
 
 #[test]
-fn what_is_not_built_is_said_by_the_call_that_needs_it() {
-    let c = ok(&endpoint(
-        "retry_count: 0\n    retry: {max: 1}\n    redirects: {follow: false}\n    streaming: {resume: false}",
-    ));
-    assert!(c.endpoint("list").unwrap().supports().is_ok());
-    let c = ok(&format!(
-        "{}auth: {{type: OAuth2_PKCE, client_id: a, token_url: 'https://a.example/t'}}",
-        endpoint("")
-    ));
-    assert!(c.endpoint("list").unwrap().supports().unwrap_err().to_string().contains("auth: oauth2_pkce"));
-}
-
-#[test]
 fn plain_http_with_credentials_warns_or_is_refused() {
     let c = ok("base_url: http://a.example\nauth: {type: bearer, token: x}");
     assert_eq!(c.warnings, ["credentials go to http://a.example over plain http"]);

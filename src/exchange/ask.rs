@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::run::Run;
 use super::sign::Hop;
 use super::{Exchange, Hooks, Policy, limit};
-use crate::auth::{Ask, Form};
+use crate::auth::{Ask, Form, Scheme, SignIn};
 use crate::config::Rules;
 use crate::config::values::Statuses;
 use crate::errand;
@@ -19,10 +19,36 @@ use crate::transport::{Target, Token};
 /// No token is longer.
 const MAX_ANSWER: u64 = 1 << 20;
 
+/// And no refusal.
+const MIN_ERROR: u64 = 64 << 10;
+
 /// The call that credentials are made for.
 pub(super) struct Asker<'a, 'c> {
     pub exchange: &'a Exchange,
     pub run: &'a Run<'c>,
+}
+
+impl Exchange {
+    /// Works for a person who signs in. `prepared`: the request that it would be for; nothing of it is sent, but its
+    /// settings count. It has no limits to wait for.
+    pub fn sign_in(
+        &self,
+        policy: &Policy,
+        prepared: &Prepared<'_>,
+        cancel: Option<&Arc<Token>>,
+        hooks: &Hooks,
+        work: impl FnOnce(&dyn SignIn, &dyn Ask) -> Result<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let Some(sign_in) = self.scheme.as_deref().and_then(Scheme::sign_in) else {
+            let what = "auth: nobody signs in here: apl_auth_begin and apl_auth_finish are for the types oauth2_pkce \
+                        and oauth2_device_flow";
+            return Err(Error::argument(what));
+        };
+        let redactor = Arc::new(self.redactor().into_owned());
+        let policy = Policy { limits: Vec::new(), ..policy.clone() };
+        let run = Run::new(&policy, prepared, cancel, hooks, &redactor);
+        work(sign_in, &Asker { exchange: self, run: &run })
+    }
 }
 
 impl Ask for Asker<'_, '_> {
@@ -43,7 +69,12 @@ impl Ask for Asker<'_, '_> {
         let mut settings = run.prepared.settings.clone().into_owned();
         settings.redirects.follow = false;
         settings.limits.max_body = settings.limits.max_body.min(MAX_ANSWER);
+        // Of an error, its words are needed.
+        settings.limits.max_error_body = settings.limits.max_error_body.max(MIN_ERROR);
         settings.accept_encoding = Default::default();
+        if form.once {
+            settings.retry.attempts = 1;
+        }
         let own = |name| run.prepared.public_headers().iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         let mut headers: Vec<(&str, Cow<'_, str>)> = own("user-agent").cloned().into_iter().collect();
         headers.push(("Accept", "application/json".into()));
@@ -98,6 +129,10 @@ impl Ask for Asker<'_, '_> {
                 Err(Error::new(Kind::Auth, format!("{what} {refusal}")))
             }
         }
+    }
+
+    fn excerpt(&self, text: &str, secrets: &[&str]) -> String {
+        self.run.redactor.with(secrets.iter().copied()).excerpt(text)
     }
 
     fn cancel(&self) -> Option<&Arc<Token>> {

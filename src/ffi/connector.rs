@@ -14,7 +14,7 @@ use super::response::apl_response;
 use super::status::apl_status;
 use super::{guard, handle, text};
 use crate::connector::Connector;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exchange::OnToken;
 
 /// An API, described once: base URL, credentials, endpoints, and a pool of connections.
@@ -29,6 +29,10 @@ pub struct apl_connector {
 impl apl_connector {
     fn into_raw(connector: Connector) -> *mut apl_connector {
         Arc::into_raw(Arc::new(apl_connector { connector: Arc::new(connector) })).cast_mut()
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 }
 
@@ -173,62 +177,6 @@ pub unsafe extern "C" fn apl_connector_on_request(
             let on_request = on_request.ok_or_else(|| null("on_request"))?;
             connector.connector.on_request(signer(on_request, kept))?;
             Ok(apl_status::Ok)
-        })
-    }
-}
-
-/// Begins a sign-in that needs a person: returns the address to show, as JSON.
-///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
-///
-/// @param options_json  a JSON object; NULL: the defaults
-/// @param cancel  cancels the call; NULL: nothing does
-/// @param out  receives an answer to free with apl_response_free; NULL on failure
-/// @param error  receives an error to free with apl_error_free; NULL: not wanted
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_auth_begin(
-    connector: *const apl_connector,
-    options_json: *const c_char,
-    cancel: *const apl_cancel,
-    out: *mut *mut apl_response,
-    error: *mut *mut apl_error,
-) -> apl_status {
-    // SAFETY: each pointer is NULL or what its type says, by contract.
-    unsafe {
-        guard::produce(out, error, || {
-            handle::shared(connector, "connector")?;
-            text::optional(options_json, "options_json")?;
-            let _cancel = token(cancel);
-            Err(Error::unsupported("apl_auth_begin"))
-        })
-    }
-}
-
-/// Finishes a sign-in that apl_auth_begin began.
-///
-/// Not built yet: APL_STATUS_UNSUPPORTED. Thread-safe.
-///
-/// @param redirect_url  the URL the browser came back to; NULL waits for the person (device flow)
-/// @param cancel  cancels the call; NULL: nothing does
-/// @param out  receives an answer to free with apl_response_free; NULL on failure
-/// @param error  receives an error to free with apl_error_free; NULL: not wanted
-/// @since 0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn apl_auth_finish(
-    connector: *const apl_connector,
-    redirect_url: *const c_char,
-    cancel: *const apl_cancel,
-    out: *mut *mut apl_response,
-    error: *mut *mut apl_error,
-) -> apl_status {
-    // SAFETY: each pointer is NULL or what its type says, by contract.
-    unsafe {
-        guard::produce(out, error, || {
-            handle::shared(connector, "connector")?;
-            text::optional(redirect_url, "redirect_url")?;
-            let _cancel = token(cancel);
-            Err(Error::unsupported("apl_auth_finish"))
         })
     }
 }

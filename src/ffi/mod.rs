@@ -6,6 +6,7 @@
 // The names are C's. The safety rules of a C function are in its comment, in C's words.
 #![allow(non_camel_case_types, clippy::missing_safety_doc, clippy::too_many_arguments)]
 
+mod auth;
 mod cancel;
 mod connector;
 mod download;
@@ -24,6 +25,7 @@ mod stream;
 mod text;
 mod version;
 
+pub use auth::*;
 pub use cancel::*;
 pub use connector::*;
 pub use download::*;

@@ -30,7 +30,12 @@ pub enum Call {
     Send,
     /// send_bytes
     SendBytes,
+    /// auth_begin
+    SignIn,
 }
+
+/// The options that say something in a sign-in.
+const SIGN_IN: [&str; 6] = ["deadline", "timeout", "retry_count", "retry_delay", "retry", "limits"];
 
 /// What a call says beside its parameters. `params`, `data` and `ledger` stay the caller's bytes.
 #[derive(Clone, Debug, Default)]
@@ -235,6 +240,13 @@ impl<'a> CallOptions<'a> {
     /// Reads them for such a call: an option that would say nothing there is a fault.
     pub fn parse_for(text: Option<&'a str>, call: Call) -> Result<CallOptions<'a>> {
         let options = CallOptions::parse(text)?;
+        if let (Call::SignIn, Some(text)) = (call, text) {
+            let Entries(entries) = object(text).map_err(|f| Error::argument(format!("options: {f}")))?;
+            if let Some((key, _)) = entries.iter().find(|(key, _)| !SIGN_IN.contains(&key.as_ref())) {
+                let what = format!("options: /{key}: says nothing in a sign-in; {} do", SIGN_IN.join(", "));
+                return Err(Error::argument(what));
+            }
+        }
         options.check_for(call).map(|()| options)
     }
 

@@ -55,6 +55,7 @@ pub use body::{Body, Got};
 pub use fail::{Fail, Limit};
 #[cfg(feature = "test-hooks")]
 pub use hook::panic_at;
+pub use pem::signing_key;
 pub use proxy::Proxies;
 pub use shared::Settings;
 pub use splice::{Moved, Splice, Unmoved};

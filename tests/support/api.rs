@@ -98,6 +98,20 @@ mod c {
             value: *const c_char,
             error: *mut *mut Handle,
         ) -> i32;
+        pub fn apl_auth_begin(
+            connector: *const Handle,
+            options: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
+        pub fn apl_auth_finish(
+            connector: *const Handle,
+            redirect_url: *const c_char,
+            cancel: *const Handle,
+            out: *mut *mut Handle,
+            error: *mut *mut Handle,
+        ) -> i32;
         pub fn apl_check_health(
             connector: *const Handle,
             cancel: *const Handle,
@@ -526,6 +540,31 @@ impl Api {
         options: impl Into<Option<&'a str>>,
     ) -> Result<Answer, Fault> {
         self.fetch_until(endpoint, params, options, None)
+    }
+
+    pub fn auth_begin<'a>(&self, options: impl Into<Option<&'a str>>) -> Result<Answer, Fault> {
+        let options = optional(options.into());
+        // SAFETY: the text and the connector live through the call; the out-pointers are valid.
+        response(|out, error| unsafe {
+            c::apl_auth_begin(self.0, pointer(&options), token(None), out, error)
+        })
+    }
+
+    pub fn auth_finish<'a>(&self, redirect_url: impl Into<Option<&'a str>>) -> Result<Answer, Fault> {
+        self.auth_finish_until(redirect_url, None)
+    }
+
+    /// `auth_finish` with a cancel token.
+    pub fn auth_finish_until<'a>(
+        &self,
+        redirect_url: impl Into<Option<&'a str>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Answer, Fault> {
+        let redirect_url = optional(redirect_url.into());
+        // SAFETY: the text, the connector and the token live through the call; the out-pointers are valid.
+        response(|out, error| unsafe {
+            c::apl_auth_finish(self.0, pointer(&redirect_url), token(cancel), out, error)
+        })
     }
 
     /// `fetch` with a cancel token.

@@ -87,24 +87,35 @@ pub(super) fn granted(body: &[u8]) -> Result<Granted, &'static str> {
     if is_bad(&access_token) || refresh_token.as_ref().is_some_and(is_bad) {
         return Err("answered with a token that no header can carry: it is not visible ASCII");
     }
-    // Some put the number in quotes. What is no number says nothing.
-    let seconds = answer.expires_in.and_then(|raw| raw.get().trim_matches('"').parse::<f64>().ok());
-    let life = seconds.filter(|s| !s.is_nan()).map_or(Life::Unknown, Life::of);
+    let life = answer.expires_in.and_then(seconds).map_or(Life::Unknown, Life::of);
     Ok(Granted { access_token, refresh_token, life, scope: answer.scope })
 }
 
-/// The words of an answer that refuses: RFC 6749 5.2.
-pub(super) fn refusal(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        error_description: Option<String>,
+/// A number of seconds. Some put it in quotes; what is no number says nothing.
+pub(super) fn seconds(raw: &RawValue) -> Option<f64> {
+    raw.get().trim_matches('"').parse::<f64>().ok().filter(|seconds| !seconds.is_nan())
+}
+
+/// An answer that refuses (RFC 6749 5.2).
+#[derive(Deserialize)]
+pub(super) struct Refusal {
+    pub error: String,
+    pub error_description: Option<String>,
+}
+
+impl Refusal {
+    /// Reads one.
+    pub fn read(body: &[u8]) -> Option<Refusal> {
+        serde_json::from_slice(body).ok()
     }
-    let Refusal { error, error_description } = serde_json::from_slice(body).ok()?;
-    Some(match error_description {
+}
+
+/// The words of a refusal.
+pub(super) fn words(error: &str, description: Option<&str>) -> String {
+    match description.filter(|description| !description.is_empty()) {
         Some(description) => format!("{error}: {description}"),
-        None => error,
-    })
+        None => error.to_owned(),
+    }
 }
 
 /// How long a token of the configuration is still good for: `expires_at` is JSON, seconds since 1970 or an RFC 3339

@@ -38,14 +38,15 @@ impl Flight {
         self.0.lock().waiting.len()
     }
 
-    /// Waits until it is over, but not beyond the call's own cancel and deadline.
-    pub fn wait(&self, ask: &dyn Ask) -> Result<()> {
+    /// Waits until it is over, but not beyond the call's own cancel and deadline. Gives its failure, where it is one for
+    /// all.
+    pub fn wait(&self, ask: &dyn Ask) -> Result<Option<Error>> {
         let bell = Arc::new(Bell::new(ask.cancel()).map_err(gone)?);
         loop {
             {
                 let mut state = self.0.lock();
                 if state.is_over {
-                    return state.failure.clone().map_or(Ok(()), Err);
+                    return Ok(state.failure.clone());
                 }
                 if !state.waiting.iter().any(|other| Arc::ptr_eq(other, &bell)) {
                     state.waiting.push(bell.clone());

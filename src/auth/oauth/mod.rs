@@ -1,292 +1,211 @@
-//! OAuth 2.0 (RFC 6749): tokens that the client asks for by itself, with its own credentials (4.4) or a refresh token (6).
+//! OAuth 2.0 (RFC 6749): tokens that the client asks for by itself, with its own credentials (4.4) or a refresh token (6),
+//! and those of a person who signs in, in a browser (4.1, with PKCE) or on another device (RFC 8628).
 //!
-//! One call asks, and those that need the token meanwhile wait for it. No lock is held while anybody is asked.
+//! * [`client`]: what a token is asked for with, and how the client proves itself; [`jwt`]: by its private key.
+//! * [`answer`]: what a token endpoint says.
+//! * [`store`]: the token in use, and who asks for the next one; [`flight`]: those who wait for it.
+//! * [`pkce`], [`device`]: the two ways to sign in, which ask nobody; [`sign_in`]: begins and finishes one.
 
 mod answer;
+mod client;
+mod device;
 mod flight;
+mod jwt;
+mod pkce;
+mod sign_in;
+mod store;
 
-use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use parking_lot::Mutex;
-use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Ask, Form, Place, Refusal, Scheme, Signable, Verdict};
-use crate::config::auth::{ClientAuth, Oauth2};
-use crate::config::{Config, Secret};
-use crate::errand::Amid;
+use super::{Ask, Place, Refusal, Scheme, SignIn, Signable, Sources, Verdict};
+use crate::config::auth::OauthKeys;
+use crate::config::{Auth, Config, Secret};
 use crate::error::{Error, Kind, Result, Sent};
-use crate::response::Response;
 use answer::{Granted, Life};
-use flight::Flight;
-
-/// What a token is asked for with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Grant {
-    /// The client's own credentials.
-    ClientCredentials,
-    /// A refresh token.
-    RefreshToken,
-}
+use client::{Client, Denied, Grant};
+use pkce::Pkce;
+use sign_in::Desk;
+use store::{Held, State, Store};
 
 /// Bearer tokens of a token endpoint.
 pub(super) struct Oauth {
-    grant: Grant,
-    token_url: Place,
-    client_id: Secret,
-    client_secret: Option<Secret>,
-    client_auth: ClientAuth,
+    way: Way,
+    client: Client,
     scope: Option<String>,
-    storage_key: Option<String>,
-    state: Mutex<State>,
+    store: Store,
+    /// Where people sign in.
+    desk: Desk,
+    nonce: fn() -> String,
 }
 
-struct State {
-    token: Option<Held>,
-    refresh_token: Option<Secret>,
-    /// How many tokens there were.
-    count: u64,
-    flight: Option<Arc<Flight>>,
-}
-
-/// A token in use.
-#[derive(Clone)]
-struct Held {
-    token: Secret,
-    number: u64,
-    /// None: until it is refused.
-    good_until: Option<Instant>,
-    /// What the host is to store before it is used; None: it did.
-    unstored: Option<Zeroizing<Vec<u8>>>,
+/// How the first token is got.
+enum Way {
+    /// With the client's own credentials, and every other one too.
+    ClientCredentials,
+    /// With a refresh token.
+    RefreshToken,
+    /// A person signs in, in a browser.
+    Code(Pkce),
+    /// A person signs in, on another device.
+    Device(Place),
 }
 
 impl std::fmt::Debug for Oauth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Oauth")
-            .field("grant", &self.grant)
-            .field("token_url", &self.token_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Oauth").field("token_url", self.client.token_url()).finish_non_exhaustive()
     }
 }
 
 impl Oauth {
-    /// As `auth` says. `now`: what `expires_at` is compared with, once; from then on a clock counts that nobody sets.
-    pub fn new(config: &Config, grant: Grant, keys: &Oauth2, now: SystemTime) -> Result<Oauth> {
+    /// As `auth` says. The clock of `sources` is what `expires_at` is compared with, once; from then on one counts that
+    /// nobody sets.
+    pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Oauth> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
         let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
-        let (token, refresh_token) = (filled(&keys.token), filled(&keys.refresh_token));
-        let token_url = keys.token_url.as_deref().ok_or_else(|| wrong("token_url", "the key is missing"))?;
-        let client_id = filled(&keys.client_id).ok_or_else(|| wrong("client_id", "the key is missing"))?;
-        let client_secret = filled(&keys.client_secret);
-        match grant {
-            Grant::ClientCredentials if client_secret.is_none() => {
+        let (token, refresh_token) = (filled(keys.token), filled(keys.refresh_token));
+        let client = Client::new(config, keys, sources)?;
+        let (mut code, mut desk) = (None, Desk::default());
+        let way = match &config.keys.auth {
+            Auth::Oauth2(_) if client.is_public() => {
                 return Err(wrong("client_secret", "the key is missing"));
             }
-            Grant::ClientCredentials if refresh_token.is_some() => {
+            Auth::Oauth2(_) if refresh_token.is_some() => {
                 return Err(wrong("refresh_token", "only the type oauth2_refresh uses it"));
             }
-            Grant::RefreshToken if refresh_token.is_none() => {
-                return Err(wrong("refresh_token", "the key is missing"));
+            Auth::Oauth2(_) => Way::ClientCredentials,
+            Auth::Oauth2Pkce(keys) => {
+                let pkce = Pkce::new(config, keys)?;
+                code = filled(&keys.authorization_code);
+                desk = Desk::of_browser(&pkce);
+                Way::Code(pkce)
             }
-            _ => {}
-        }
-        for (key, value) in
-            [("key_file", &keys.key_file), ("key_id", &keys.key_id), ("algorithm", &keys.algorithm)]
-        {
-            if value.is_some() {
-                return Err(wrong(key, "only client_auth: private_key_jwt uses it"));
+            Auth::Oauth2DeviceFlow(keys) => {
+                let url = keys.device_authorization_url.as_deref();
+                let url = url.ok_or_else(|| wrong("device_authorization_url", "the key is missing"))?;
+                desk = Desk::of_device(filled(&keys.device_code), keys.interval.map(|interval| interval.0));
+                Way::Device(Place::new(config, "device_authorization_url", url)?)
             }
-        }
+            _ if refresh_token.is_none() => return Err(wrong("refresh_token", "the key is missing")),
+            _ => Way::RefreshToken,
+        };
         for (key, token) in [("token", &token), ("refresh_token", &refresh_token)] {
             token.as_ref().map_or(Ok(""), |token| super::visible(token.expose(), key))?;
         }
+        let now = (sources.now)();
         let life = keys.expires_at.as_ref().map_or(Ok(Life::Unknown), |at| answer::left(at.get(), now));
         let life = life.map_err(|what| wrong("expires_at", what))?;
-        let good_until = life.good_until(Instant::now());
-        // One that has ended before it was ever used is none.
-        let token = token.filter(|_| life != Life::Once);
-        let token = token.map(|token| Held { token, number: 0, good_until, unstored: None });
-        Ok(Oauth {
-            grant,
-            token_url: Place::new(config, "token_url", token_url)?,
-            client_id,
-            client_secret,
-            client_auth: keys.client_auth.unwrap_or_default(),
-            scope: keys.scope.clone(),
-            storage_key: keys.storage_key.clone(),
-            state: Mutex::new(State { token, refresh_token, count: 0, flight: None }),
-        })
+        let store =
+            Store::new((token, life), refresh_token, code, keys.scope.clone(), keys.storage_key.clone());
+        Ok(Oauth { way, client, scope: keys.scope.clone(), store, desk, nonce: sources.nonce })
     }
 
     /// The token for a request, and its number.
     fn token(&self, ask: &dyn Ask) -> Result<(Secret, u64)> {
-        loop {
-            let (flight, is_own) = {
-                let mut state = self.state.lock();
-                if let Some(held) = state.token.as_ref().filter(|held| held.is_ready(Instant::now())) {
-                    return Ok((held.token.clone(), held.number));
-                }
-                match &state.flight {
-                    Some(flight) => (flight.clone(), false),
-                    None => {
-                        let flight = Arc::new(Flight::default());
-                        state.flight = Some(flight.clone());
-                        (flight, true)
-                    }
-                }
-            };
-            if is_own {
-                return self.fly(flight, ask);
-            }
-            if Amid::is_in(self) {
-                let what =
-                    "the call was made from a callback of the call that is asking for the token it needs";
-                return Err(Error::new(Kind::Busy, what));
-            }
-            flight.wait(ask)?;
-        }
-    }
-
-    /// Asks for the token, for all who wait.
-    fn fly(&self, flight: Arc<Flight>, ask: &dyn Ask) -> Result<(Secret, u64)> {
-        let mut landing = Landing { of: self, flight, failure: None };
-        let _amid = Amid::enter(self);
-        let outcome = self.renew(ask).map_err(|mut error| {
-            // The request itself never left.
-            error.sent = Sent::No;
-            error
-        });
-        if let Err(error) = &outcome {
-            // What ends this call alone does not end the others: one of them asks.
-            let is_own =
-                error.kind() == Kind::Cancelled || ask.deadline().is_some_and(|end| end <= Instant::now());
-            landing.failure = (!is_own).then(|| error.clone());
-        }
-        outcome
-    }
-
-    /// Asks for a token, unless there is one that only was not stored yet, and has it stored.
-    fn renew(&self, ask: &dyn Ask) -> Result<(Secret, u64)> {
-        let (held, refresh_token) = {
-            let state = self.state.lock();
-            let held = state.token.clone().filter(|held| held.is_good(Instant::now()));
-            (held, state.refresh_token.clone())
-        };
-        let held = match held {
-            Some(held) => held,
-            None => {
-                // Its life begins before the answer comes.
-                let asked = (Instant::now(), SystemTime::now());
-                self.keep(self.ask(refresh_token.as_ref(), ask)?, asked)
-            }
-        };
-        if let Some(json) = &held.unstored {
-            ask.store(json)?;
-            if let Some(kept) = self.state.lock().token.as_mut().filter(|kept| kept.number == held.number) {
-                kept.unstored = None;
-            }
-        }
+        let ready = |state: &State| state.token.clone().filter(|held| held.is_ready(Instant::now()));
+        let held = self.store.settle(ask, true, ready, || {
+            self.renew(ask).map_err(|mut error| {
+                // The request itself never left.
+                error.sent = Sent::No;
+                error
+            })
+        })?;
         Ok((held.token, held.number))
     }
 
+    /// Asks for a token, unless there is one that only was not stored yet, and has it stored.
+    fn renew(&self, ask: &dyn Ask) -> Result<Held> {
+        if let Some(held) = self.store.unstored() {
+            let held = self.store.offer(held, ask)?;
+            if held.is_good(Instant::now()) {
+                return Ok(held);
+            }
+        }
+        self.store.offer(self.next(ask)?, ask)
+    }
+
     /// Asks the token endpoint.
-    fn ask(&self, refresh_token: Option<&Secret>, ask: &dyn Ask) -> Result<Granted> {
-        let secret = self.client_secret.as_ref().map_or("", Secret::expose);
-        let (id, refresh) = (self.client_id.expose(), refresh_token.map_or("", Secret::expose));
-        let by_header = self.client_auth == ClientAuth::Basic && self.client_secret.is_some();
-        // Room for all of it, every byte escaped: what grows leaves copies behind.
-        let scope = self.scope.as_deref().unwrap_or_default();
-        let room = 128 + 3 * (secret.len() + id.len() + refresh.len() + scope.len());
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
-        match self.grant {
-            Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
-            Grant::RefreshToken => {
-                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh)
+    fn next(&self, ask: &dyn Ask) -> Result<Held> {
+        let (refresh_token, code, session) = {
+            let state = self.store.lock();
+            (state.refresh_token.clone(), state.code.clone(), state.session)
+        };
+        let scope = self.scope.as_deref();
+        let grant = match (&self.way, &refresh_token, &code) {
+            (Way::ClientCredentials, ..) => Grant::ClientCredentials { scope },
+            (Way::RefreshToken, Some(token), _) => Grant::RefreshToken { token, scope },
+            // The person may have granted less than was asked for: more than that is refused (RFC 6749 6).
+            (_, Some(token), _) => Grant::RefreshToken { token, scope: None },
+            (Way::Code(pkce), None, Some(code)) => {
+                Grant::Code { code, redirect_uri: pkce.redirect_uri(), verifier: pkce.code_verifier() }
             }
+            _ => return Err(self.nobody()),
         };
-        if !scope.is_empty() {
-            form.append_pair("scope", scope);
+        // Its life begins before the answer comes.
+        let asked = (Instant::now(), SystemTime::now());
+        let outcome = self.client.token(grant, ask);
+        let mut state = self.store.lock();
+        if state.session != session {
+            // Somebody has signed in meanwhile: what was asked for was for the one before.
+            return state.token.clone().ok_or_else(|| self.nobody());
         }
-        if !by_header {
-            form.append_pair("client_id", id);
-            if !secret.is_empty() {
-                form.append_pair("client_secret", secret);
+        match outcome {
+            Ok(mut granted) => {
+                state.code = None;
+                let newer = granted.refresh_token.take().filter(|_| self.refreshes());
+                let refresh_token = newer.or_else(|| state.refresh_token.take());
+                Ok(self.store.keep(&mut state, granted, refresh_token, asked))
+            }
+            Err(denied) => {
+                let is_over = denied.is_final()
+                    && (code.is_some() || denied.word.as_deref() == Some("invalid_grant"))
+                    && self.signs_in();
+                if is_over {
+                    // Asked again, it would be refused again.
+                    (state.token, state.refresh_token, state.code) = (None, None, None);
+                }
+                let Denied { mut error, .. } = denied;
+                if is_over {
+                    error.message += "; sign in again: apl_auth_begin";
+                }
+                Err(error)
             }
         }
-        let body = Zeroizing::new(form.finish());
-        // RFC 6749 2.3.1: both are encoded as in a form before they are Basic's.
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = Zeroizing::new(format!("{}:{}", encoded(id), encoded(secret)));
-        let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-        let form = Form {
-            to: &self.token_url,
-            body: &body,
-            authorization: by_header.then_some(&*basic),
-            secrets: &[refresh, &pair],
+    }
+
+    /// Keeps the token of a person who has signed in, and has it stored.
+    fn adopt(&self, mut granted: Granted, asked: (Instant, SystemTime), ask: &dyn Ask) -> Result<Held> {
+        let held = {
+            let mut state = self.store.lock();
+            state.session += 1;
+            state.code = None;
+            let refresh_token = granted.refresh_token.take();
+            self.store.keep(&mut state, granted, refresh_token, asked)
         };
-        let response = ask.send(&form).map_err(refused)?;
-        let (response, body) = response.take_body();
-        let body = Zeroizing::new(body);
-        answer::granted(&body).map_err(|what| match answer::refusal(&body) {
-            // Some say with 200 that they refuse.
-            Some(words) => unusable(&response, &format!("refused: {words}")),
-            None => unusable(&response, what),
-        })
-    }
-
-    /// Keeps a token from now on, and what the host is to store of it.
-    fn keep(&self, granted: Granted, (asked, on): (Instant, SystemTime)) -> Held {
-        #[derive(Serialize)]
-        struct Stored<'a> {
-            storage_key: Option<&'a str>,
-            access_token: &'a str,
-            refresh_token: Option<&'a str>,
-            /// Seconds since 1970, as the reference stores it.
-            expires_at: Option<u64>,
-            token_type: &'a str,
-            scope: Option<&'a str>,
-        }
-        let Granted { access_token, refresh_token, life, scope } = granted;
-        let mut state = self.state.lock();
-        if self.grant == Grant::RefreshToken && refresh_token.is_some() {
-            state.refresh_token = refresh_token;
-        }
-        let ends = life.ends(on);
-        let stored = Stored {
-            storage_key: self.storage_key.as_deref(),
-            access_token: access_token.expose(),
-            refresh_token: state.refresh_token.as_ref().map(Secret::expose),
-            expires_at: ends.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs()),
-            token_type: "Bearer",
-            // RFC 6749 5.1: not said where it is the one that was asked for.
-            scope: scope.as_deref().or(self.scope.as_deref()),
+        let is_unstored = |state: &State| {
+            state.token.as_ref().is_some_and(|kept| kept.number == held.number && !kept.is_stored())
         };
-        // Room for all of it: what grows leaves copies behind.
-        let refresh = stored.refresh_token.map_or(0, str::len);
-        let room = 512 + 2 * (stored.access_token.len() + refresh + stored.scope.map_or(0, str::len));
-        let mut json = Zeroizing::new(Vec::with_capacity(room));
-        let written = serde_json::to_writer(&mut *json, &stored);
-        let unstored = written.is_ok().then_some(json);
-        state.count += 1;
-        let good_until = life.good_until(asked);
-        let held = Held { token: access_token, number: state.count, good_until, unstored };
-        state.token = Some(held.clone());
-        held
-    }
-}
-
-impl Held {
-    /// Does it last?
-    fn is_good(&self, now: Instant) -> bool {
-        self.good_until.is_none_or(|until| now < until)
+        let stored = |state: &State| (!is_unstored(state)).then(|| held.clone());
+        self.store.settle(ask, false, stored, || self.store.offer(held.clone(), ask))
     }
 
-    /// May it be used?
-    fn is_ready(&self, now: Instant) -> bool {
-        self.unstored.is_none() && self.is_good(now)
+    /// Does a person sign in?
+    fn signs_in(&self) -> bool {
+        matches!(self.way, Way::Code(_) | Way::Device(_))
+    }
+
+    /// Are tokens asked for with a refresh token?
+    fn refreshes(&self) -> bool {
+        !matches!(self.way, Way::ClientCredentials)
+    }
+
+    /// Nobody is signed in.
+    fn nobody(&self) -> Error {
+        Error::new(
+            Kind::Auth,
+            "no one has signed in, or the sign-in has ended and there is no refresh token: apl_auth_begin begins one",
+        )
     }
 }
 
@@ -299,8 +218,8 @@ impl Scheme for Oauth {
         };
         let value = Zeroizing::new(format!("Bearer {}", token.expose()));
         draft.set_header("Authorization", &value)?;
-        let refresh_token = self.state.lock().refresh_token.clone();
-        if let Some(secret) = refresh_token {
+        let refresh_token = self.store.lock().refresh_token.clone();
+        for secret in refresh_token.into_iter().chain(self.desk.secrets()) {
             draft.hide(secret.expose());
         }
         Ok(number)
@@ -311,82 +230,53 @@ impl Scheme for Oauth {
         if refusal.renewals > 0 {
             return Verdict::Stands;
         }
-        let mut state = self.state.lock();
+        let mut state = self.store.lock();
         // Where there is another one meanwhile, that one is tried.
         if state.token.as_ref().is_some_and(|held| held.number == number) {
+            if self.signs_in() && state.refresh_token.is_none() {
+                let what =
+                    "the token is refused, and there is no refresh token: sign in again: apl_auth_begin";
+                return Verdict::Because(what.into());
+            }
             state.token = None;
         }
         Verdict::Again
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let state = self.state.lock();
-        let token = state.token.as_ref().map(|held| held.token.clone());
-        token.into_iter().chain(state.refresh_token.clone()).collect()
+        let (token, refresh_token, code) = {
+            let state = self.store.lock();
+            let token = state.token.as_ref().map(|held| held.token.clone());
+            (token, state.refresh_token.clone(), state.code.clone())
+        };
+        [token, refresh_token, code].into_iter().flatten().chain(self.desk.secrets()).collect()
     }
-}
 
-/// Lets those go on who wait, however the call ends that asked for them.
-struct Landing<'a> {
-    of: &'a Oauth,
-    flight: Arc<Flight>,
-    failure: Option<Error>,
-}
-
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.of.state.lock().flight = None;
-        self.flight.land(self.failure.take());
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        self.signs_in().then_some(self)
     }
-}
-
-/// A refusal by status: 4xx is about the credentials, but for those that pass by themselves.
-fn refused(mut error: Error) -> Error {
-    let Some(response) = error.response.clone() else { return error };
-    let status = error.http_status.unwrap_or_default();
-    if error.kind() == Kind::HttpStatus && (400..500).contains(&status) && !error.is_transient() {
-        error.kind = Kind::Auth;
-    }
-    if let Some(words) = answer::refusal(response.body()) {
-        let words = shown(&response, &words);
-        // The error itself is in the message already.
-        let description = words.split_once(": ").map_or("", |(_, description)| description);
-        if !description.is_empty() {
-            error.message += &format!(": {description}");
-        }
-    }
-    error
-}
-
-/// An answer of a token endpoint that gives none.
-fn unusable(response: &Response, what: &str) -> Error {
-    let url = &response.meta.url;
-    Error::new(Kind::Auth, format!("auth: POST {url}: the token endpoint {}", shown(response, what)))
-}
-
-/// What a server says, for a message.
-fn shown(response: &Response, text: &str) -> String {
-    let redacted = response.meta.redactor.redact(text);
-    redacted.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::thread;
 
+    use super::super::Form;
     use super::*;
-    use crate::config::{Auth, from_text};
+    use crate::config::from_text;
+    use crate::response::Response;
     use crate::transport::Token;
 
     fn oauth() -> Oauth {
         let text = r#"{"base_url": "https://a.example", "auth": {"type": "oauth2_refresh", "client_id": "c",
             "token_url": "https://auth.example/t", "refresh_token": "r"}}"#;
         let config = from_text(text, &|_| None).unwrap();
-        let Auth::Oauth2Refresh(keys) = &config.keys.auth else { panic!() };
-        Oauth::new(&config, Grant::RefreshToken, keys, SystemTime::now()).unwrap()
+        let sources = Sources { now: SystemTime::now, nonce: String::new };
+        Oauth::new(&config, &config.keys.auth.oauth().unwrap(), sources).unwrap()
     }
 
     /// A token endpoint that refuses as soon as so many wait for it.
@@ -399,14 +289,16 @@ mod tests {
     impl Ask for Refusing<'_> {
         fn send(&self, _: &Form<'_>) -> Result<Response> {
             self.asked.fetch_add(1, SeqCst);
-            let flight = self.of.state.lock().flight.clone().unwrap();
-            while flight.waiting() < self.waiting {
+            while self.of.store.waiting() < self.waiting {
                 thread::yield_now();
             }
             Err(Error::new(Kind::Auth, "refused"))
         }
         fn store(&self, _: &[u8]) -> Result<()> {
             Ok(())
+        }
+        fn excerpt(&self, text: &str, _: &[&str]) -> String {
+            text.into()
         }
         fn cancel(&self) -> Option<&Arc<Token>> {
             None

@@ -1,0 +1,236 @@
+//! The device flow (RFC 8628): what the server says about a sign-in, and when it is asked whether the person is done.
+//! Pure: it is told the time.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::answer::seconds;
+use crate::auth::is_visible;
+use crate::config::Secret;
+
+/// RFC 8628 3.2: where the server says none.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// No server is asked more often, and none keeps a person waiting for longer between two questions.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// RFC 8628 3.5: so much more for good, each time that the server says slow_down.
+const SLOWER: Duration = Duration::from_secs(5);
+
+/// A sign-in ends some time, also where nobody has said when.
+const LIFE: Duration = Duration::from_secs(1800);
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a device authorization endpoint says (RFC 8628 3.2).
+#[derive(Debug)]
+pub(super) struct Codes {
+    pub device_code: Secret,
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: Option<String>,
+    pub expires_in: Duration,
+    /// None: it has not said.
+    pub interval: Option<Duration>,
+}
+
+/// Reads its answer. A fault says nothing of what is in it.
+pub(super) fn codes(body: &[u8]) -> Result<Codes, &'static str> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        device_code: Option<String>,
+        user_code: Option<String>,
+        // Google's name for it, from before the RFC.
+        #[serde(alias = "verification_url")]
+        verification_uri: Option<String>,
+        #[serde(alias = "verification_url_complete")]
+        verification_uri_complete: Option<String>,
+        #[serde(borrow)]
+        expires_in: Option<&'a RawValue>,
+        #[serde(borrow)]
+        interval: Option<&'a RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(body)
+        .map_err(|_| "answered with something that RFC 8628 3.2 does not know")?;
+    // A person will see them, or a browser be sent there.
+    let shown = |text: Option<String>| text.filter(|t| !t.is_empty() && !t.contains(char::is_control));
+    let address = |text: Option<String>| {
+        shown(text).filter(|t| Url::parse(t).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
+    };
+    let device_code = answer.device_code.filter(|code| !code.is_empty() && is_visible(code));
+    let life = answer.expires_in.and_then(seconds).map_or(LIFE, |life| duration(life, LONGEST_LIFE));
+    Ok(Codes {
+        device_code: device_code
+            .map(Secret::new)
+            .ok_or("answered without a device_code that can be sent (RFC 8628 3.2)")?,
+        user_code: shown(answer.user_code).ok_or("answered without a user_code (RFC 8628 3.2)")?,
+        verification_uri: address(answer.verification_uri)
+            .ok_or("answered without a verification_uri that is an address (RFC 8628 3.2)")?,
+        verification_uri_complete: address(answer.verification_uri_complete),
+        expires_in: life,
+        interval: answer.interval.and_then(seconds).map(|interval| duration(interval, LONGEST)),
+    })
+}
+
+fn duration(seconds: f64, most: Duration) -> Duration {
+    let long = Duration::try_from_secs_f64(seconds.max(0.0));
+    long.map_or(most, |long| long.min(most))
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// authorization_pending
+    Pending,
+    /// slow_down
+    SlowDown,
+    /// Nothing, or a server in trouble, which may have said how long it wants to be left alone.
+    Trouble(Option<Duration>),
+}
+
+/// When the token endpoint is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Polling {
+    interval: Duration,
+    /// In a row.
+    troubles: u32,
+    next: Instant,
+    ends: Instant,
+}
+
+impl Polling {
+    /// From now on for so long. `said`: by the server; `least`: by the configuration.
+    pub fn new(said: Option<Duration>, least: Option<Duration>, life: Duration, now: Instant) -> Polling {
+        let interval = said.max(least).unwrap_or(INTERVAL).clamp(SHORTEST, LONGEST);
+        // One question at least.
+        let interval = interval.min(life / 2);
+        Polling { interval, troubles: 0, next: now + interval, ends: now + life }
+    }
+
+    /// The same for a device code from elsewhere, of which nobody knows how long it lives.
+    pub fn of_unknown(least: Option<Duration>, now: Instant) -> Polling {
+        Polling::new(None, least, LIFE, now)
+    }
+
+    /// Between two questions.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// When the next question is due; None: nobody would have an answer to it any more.
+    pub fn next(&self) -> Option<Instant> {
+        (self.next < self.ends).then_some(self.next)
+    }
+
+    /// A question was answered, or not.
+    pub fn came(&mut self, came: Came, now: Instant) {
+        self.troubles = if let Came::Trouble(_) = came { self.troubles.saturating_add(1) } else { 0 };
+        if came == Came::SlowDown {
+            self.interval += SLOWER;
+        }
+        // RFC 8628 3.5: twice as long each time, where the server does not answer.
+        let longer = self.interval.saturating_mul(1 << self.troubles.min(16)).min(LONGEST.max(self.interval));
+        let asked_for = if let Came::Trouble(Some(wait)) = came { wait } else { Duration::ZERO };
+        self.next = now.checked_add(longer.max(asked_for)).unwrap_or(self.ends);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Plays what comes against a clock of its own: the times of the questions, in seconds.
+    fn play(
+        said: Option<u64>,
+        least: Option<u64>,
+        life: u64,
+        mut came: impl FnMut(usize) -> Came,
+    ) -> Vec<u64> {
+        let begun = Instant::now();
+        let mut polling = Polling::new(said.map(s), least.map(s), s(life), begun);
+        let mut times = Vec::new();
+        while let Some(at) = polling.next() {
+            times.push((at - begun).as_secs());
+            polling.came(came(times.len()), at);
+        }
+        times
+    }
+
+    #[test]
+    fn who_has_not_said_is_asked_every_five_seconds_until_the_code_ends() {
+        assert_eq!(play(None, None, 20, |_| Came::Pending), [5, 10, 15]);
+    }
+
+    #[test]
+    fn the_longer_of_the_two_intervals_counts_and_none_is_silly() {
+        assert_eq!(play(Some(2), Some(7), 20, |_| Came::Pending), [7, 14]);
+        assert_eq!(play(Some(7), Some(2), 20, |_| Came::Pending), [7, 14]);
+        assert_eq!(play(None, Some(2), 5, |_| Came::Pending), [2, 4]);
+        assert_eq!(play(Some(0), Some(0), 4, |_| Came::Pending), [1, 2, 3]);
+        // So long that it would never be asked.
+        assert_eq!(play(Some(u64::MAX / 2), None, 60, |_| Came::Pending), [30]);
+        assert_eq!(play(Some(1 << 30), None, 1800, |_| Came::Pending), [300, 600, 900, 1200, 1500]);
+    }
+
+    #[test]
+    fn slow_down_is_for_good() {
+        let came = |n| if n < 3 { Came::SlowDown } else { Came::Pending };
+        assert_eq!(play(Some(5), None, 60, came), [5, 15, 30, 45]);
+    }
+
+    #[test]
+    fn trouble_doubles_the_wait_until_there_is_an_answer() {
+        let came = |n| if (2..5).contains(&n) { Came::Trouble(None) } else { Came::Pending };
+        assert_eq!(play(Some(5), None, 120, came), [5, 10, 20, 40, 80, 85, 90, 95, 100, 105, 110, 115]);
+        // And does not grow for ever.
+        let times = play(Some(5), None, 4000, |_| Came::Trouble(None));
+        assert_eq!(times.windows(2).map(|w| w[1] - w[0]).max(), Some(300));
+        let asked = |_| Came::Trouble(Some(s(30)));
+        assert_eq!(play(Some(5), None, 100, asked), [5, 35, 65]);
+    }
+
+    #[test]
+    fn the_answer_of_a_server_is_read_with_the_leniencies_that_are_needed() {
+        let read = |further: &str| {
+            codes(format!(r#"{{"device_code": "d", "user_code": "WDJB-MJHT"{further}}}"#).as_bytes())
+        };
+        let c = read(r#", "verification_uri": "https://a.example/d", "expires_in": "1800", "interval": 5"#)
+            .unwrap();
+        assert_eq!((c.expires_in, c.interval, c.verification_uri_complete), (s(1800), Some(s(5)), None));
+        let c = read(r#", "verification_url": "https://www.google.com/device", "interval": -1"#).unwrap();
+        assert_eq!((c.verification_uri.as_str(), c.expires_in), ("https://www.google.com/device", LIFE));
+        assert_eq!(c.interval, Some(s(0)));
+        let c = read(r#", "verification_uri": "https://a.example", "expires_in": 1e99, "interval": 1e99"#)
+            .unwrap();
+        assert_eq!((c.expires_in, c.interval), (LONGEST_LIFE, Some(LONGEST)));
+        let c = read(
+            r#", "verification_uri": "https://a.example", "verification_uri_complete": "javascript:canary()""#,
+        );
+        assert_eq!(c.unwrap().verification_uri_complete, None);
+    }
+
+    #[test]
+    fn what_nobody_could_sign_in_with_is_refused_unseen() {
+        for body in [
+            "<html>canary</html>",
+            r#"{"user_code": "canary", "verification_uri": "https://a.example"}"#,
+            r#"{"device_code": "canary\n", "user_code": "u", "verification_uri": "https://a.example"}"#,
+            r#"{"device_code": "canary", "verification_uri": "https://a.example"}"#,
+            r#"{"device_code": "d", "user_code": "canary\u001b[2J", "verification_uri": "https://a.example"}"#,
+            r#"{"device_code": "d", "user_code": "canary"}"#,
+            r#"{"device_code": "d", "user_code": "u", "verification_uri": "javascript:canary()"}"#,
+        ] {
+            let what = codes(body.as_bytes()).unwrap_err();
+            assert!(!what.contains("canary"), "{what}");
+        }
+    }
+}
