@@ -6,6 +6,7 @@ A call is a tuple, its name first:
     stream endpoint options · sse endpoint options · consume endpoint options
     download endpoint options            to `FOLDER/file`, or where the option "to" says
     authenticate endpoint                a token, as the reference's AuthManager or apl's first call gets it
+    begin · finish query                 a sign-in; the query is the browser's, without it a device asks
 
 The options are the reference's keyword arguments. `processor` and `progress_callback` are named: "count" returns
 the number of events, "fail" fails, "stop" ends the call as each side lets a callback do it.
@@ -14,6 +15,8 @@ the number of events, "fail" fails, "stop" ends the call as each side lets a cal
 import json
 import logging
 import os
+import time
+from urllib.parse import parse_qsl
 
 import yaml
 from apilinker import ApiLinker
@@ -113,12 +116,40 @@ class Reference:
         self.connector.auth_config = config
         parts["token"] = token(config)
 
+    def begin(self, parts):
+        config, manager = self.connector.auth_config, AuthManager()
+        if config.type == "oauth2_pkce":
+            parts["sign_in"] = address({"authorization_url": manager.get_pkce_authorization_url(config), "state": config.state})
+            return
+        self.connector.auth_config = config = manager.start_device_flow(config)
+        parts["sign_in"] = {name: getattr(config, name) for name in (
+            "verification_uri", "verification_uri_complete", "user_code", "interval")}
+
+    def finish(self, parts, query=None):
+        config, manager = self.connector.auth_config, AuthManager()
+        if query is not None:
+            config = manager.complete_pkce_flow(config, dict(parse_qsl(query.removeprefix("?")))["code"])
+        else:
+            done, updated = manager.poll_device_flow(config)
+            while not done:
+                time.sleep((updated or config).interval)
+                done, updated = manager.poll_device_flow(config)
+            config = updated
+        self.connector.auth_config = config
+        parts["token"] = token(config)
+
     def close(self):
         self.connector.client.close()
 
 
 def raises(_):
     raise Stop("the callback ends it")
+
+
+def address(sign_in):
+    """What a browser is asked to say, name by name."""
+    place, query = sign_in["authorization_url"].split("?", 1)
+    return {**sign_in, "authorization_url": {"place": place, **dict(parse_qsl(query, keep_blank_values=True))}}
 
 
 def token(config):

@@ -1,8 +1,10 @@
 """The same connector blocks and the same calls through apilinker and through apl, compared field by field.
 
-    compare.py LIBAPL.SO [WORD]     WORD: only the cases with it in their names
+    compare.py LIBAPL.SO [WORD]      WORD: only the cases with it in their names
+    compare.py LIBAPL.SO --write     fills in the last column of docs/reference-parity.md
 
-Every difference must be one that docs/differences.md has, and every line there must be shown by a case.
+Every difference must be one that docs/differences.md has, and every line there must be shown by a case. What
+docs/reference-parity.md says of both sides must be what came out here.
 """
 
 import fnmatch
@@ -19,6 +21,7 @@ from urllib.parse import parse_qsl
 from cases import CASES
 from clients import Reference, Refused
 from library import Apl, load
+from parity import Parity, Seen
 from recorder import Recorder
 from table import EVERYWHERE
 from values import Members, flat, lone, text
@@ -163,7 +166,11 @@ def declared():
 
 def main():
     library, word = load(sys.argv[1]), (sys.argv[2:] or [""])[0]
-    recorder, shown, failed, fields, requests = Recorder(), Counter(), 0, 0, 0
+    write, word = word == "--write", word.removeprefix("--write")
+    recorder, shown, seen, failed, fields, requests = Recorder(), Counter(), Seen(), 0, 0, 0
+    for name in [name for name, count in Counter(case.name for case in CASES).items() if count > 1]:
+        failed += 1
+        print(f"{name}: two cases have this name")
     cases = [case for case in CASES if word in case.name]
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
@@ -178,6 +185,7 @@ def main():
         fields += len(compared(reference, apl))
         faults, differing = judge(case, reference, apl)
         shown.update(rule.id for _, rule in differing)
+        seen.add(case, reference, differing, faults)
         if faults:
             failed += 1
             print(case.name, *faults, sep="\n    ")
@@ -193,6 +201,13 @@ def main():
         for name in [name for name, count in document.items() if count > 1]:
             failed += 1
             print(f"{name}: docs/differences.md has it twice")
+        parity = Parity(seen, document)
+        if write:
+            parity.write()
+        else:
+            wrong = parity.check()
+            failed += len(wrong)
+            print(*wrong, sep="\n", end="\n" if wrong else "")
     print(
         f"{len(cases)} cases, {requests} requests, {fields} fields compared; "
         f"{sum(shown.values())} fields differ, by {len(shown)} declared differences; {failed} faults"

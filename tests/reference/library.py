@@ -4,7 +4,7 @@ import ctypes
 import json
 import os
 
-from clients import Refused, ends, files
+from clients import Refused, address, ends, files
 from values import Members, lossless, shown
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)
@@ -128,6 +128,16 @@ class Apl:
         self.fetch(parts, endpoint)
         if parts[0][0] == "result":
             parts[:] = [("token", lossless(self.tokens[-1]) if self.tokens else None)]
+
+    def begin(self, parts):
+        self.answered(parts, "sign_in", self.lib.apl_auth_begin, None)
+        if parts[0][0] == "sign_in" and "authorization_url" in dict(parts[0][1]):
+            parts[:] = lossless(json.dumps({"sign_in": address(dict(parts[0][1]))}))
+
+    def finish(self, parts, query=None):
+        self.answered(parts, "token", self.lib.apl_auth_finish, query and query.encode())
+        if parts[0][0] == "token":
+            parts[:] = [("token", lossless(self.tokens[-1]))]
 
     def answered(self, parts, name, function, *arguments):
         """A call that has one answer."""

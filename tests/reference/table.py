@@ -61,6 +61,8 @@ EVERYWHERE = [
     *[D("no-null", f"*progress*.{name}", "null", unknown) for name, unknown in (("total_bytes", "-1"), ("percent_complete", "-1.0"))],
     D("further-fields", "*summary.sha256", None, "null"),
     D("further-fields", "*summary.verified", None, "false"),
+    D("further-fields", "*token.token_type", None, '"Bearer"'),
+    D("further-fields", "*sign_in.expires_in", None, SOME),
     # apl's first word on a download comes before it asks; the others come by the clock.
     D("download-progress", "*progress.calls"),
     D("download-progress", "*progress.first.total_bytes", SOME, "-1"),
