@@ -185,7 +185,7 @@ def main():
         fields += len(compared(reference, apl))
         faults, differing = judge(case, reference, apl)
         shown.update(rule.id for _, rule in differing)
-        seen.add(case, reference, differing, faults)
+        seen.add(case, reference, apl, differing, faults)
         if faults:
             failed += 1
             print(case.name, *faults, sep="\n    ")

@@ -32,6 +32,7 @@ def names():
     for model in [connector.EndpointConfig, monitoring.HealthCheckResult, *kinds()]:
         for name, field in model.model_fields.items():
             found[f"{model.__name__}.{name}"] = default_of_field(field)
+    found["EndpointConfig.model_config"] = str(connector.EndpointConfig.model_config)
     found.update(keys(ApiConnector, BLOCKS))
     found.update(keys(rate_limiting.RateLimitManager, {"config": "rate_limit"}))
     fields = {name for kind in kinds() for name in kind.model_fields}

@@ -60,6 +60,7 @@ TOKENS = [
         D("oauth-connector", "request.headers.authorization", None, "Bearer token-67890")]),
     Case("a token that is over", client(token="token-67890", expires_at=1000000000), FETCH, [UNASKED], tokens()),
     Case("oauth2 without a client_id", conn(auth={"type": "oauth2", "client_secret": "s", "token_url": "URL/token"}), FETCH),
+    Case("oauth2 without a client_secret", conn(auth={"type": "oauth2", "client_id": ID, "token_url": "URL/token"}), FETCH, answers=tokens()),
     Case("two fetches with oauth2", client(), FETCH * 2, [
         UNASKED, D("oauth-connector", "2:request.headers.authorization", None, "Bearer token-12345")], tokens()),
     Case("a token that is refused", client(), FETCH, [

@@ -13,13 +13,18 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import names
+from table import EVERYWHERE
 
 ROOT = Path(__file__).parents[2]
 PARITY = ROOT / "docs/reference-parity.md"
 ROW = re.compile(r"^\| `(?P<name>[^`]+)` \| (?P<there>[^|]*) \| (?P<here>[^|]*) \| (?P<default>[^|]*) \| (?P<tests>[^|]*) \| (?P<beside>[^|]*) \|$", re.M)
 TEST = re.compile(r"#\[test\]\s*(?:(?:#\[.*\]|//.*)\s*)*fn (\w+)\(")
 KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
-SAME, ALONE = "same", "not compared"
+SAME, ALONE, NEVER = "same", "not compared", "neither says it"
+EVERY_REQUEST = {rule.id for rule in EVERYWHERE if rule.field.startswith("*request*")}
+"""In these all requests differ: rows of methods tell of them."""
+VALUES = {"ApiLinkerError.error_category": "ErrorCategory", "HealthCheckResult.status": "HealthStatus"}
+"""What has names for its values."""
 
 ANSWERS = {
     "stream": {r"progress\[\d+\]": "progress"}, "sse": {r"events\[\d+\]": "event"},
@@ -32,35 +37,46 @@ ANSWERS = {
 
 
 def member(field, calls):
-    """The name of a field of the comparison, as rows have it: `2:progress[0].done` is `progress.done`."""
+    """The name of a field of the comparison, as rows have it: `2:progress[0].done` is `progress.done`; and where it stands."""
     number, rest = re.fullmatch(r"(?:(\d+):)?(.*)", field, re.S).groups()
     call = calls[int(number or 1) - 1][0] if calls else None
     for place, name in {"error": "ApiLinkerError", **ANSWERS.get(call, {})}.items():
         found = re.match(place + r"\.(\w+)", rest)
         if found:
-            return f"{name} {found[1]}" if name.endswith(":") else f"{name}.{found[1]}"
-    return None
+            where = field[:len(field) - len(rest) + found.end()]
+            return (f"{name} {found[1]}" if name.endswith(":") else f"{name}.{found[1]}"), where
+    return None, None
 
 
 class Seen:
-    """What the comparison has seen, case by case."""
+    """What the comparison has seen, case by case, name by name, and of the values that are names of their own."""
 
     def __init__(self):
-        self.cases, self.fields = {}, defaultdict(set)
+        self.cases, self.fields, self.values = {}, {}, defaultdict(set)
 
-    def add(self, case, reference, differing, faults):
-        general = {rule.id for _, rule in differing}
-        own = {rule.id for _, rule in differing if rule in case.differs}
-        self.cases[case.name] = (own, general, bool(faults))
-        for field in reference:
-            name = member(field, case.calls)
+    def add(self, case, reference, apl, differing, faults):
+        ids = {rule.id for _, rule in differing}
+        own = {rule.id for _, rule in differing if rule in case.differs} - EVERY_REQUEST
+        self.cases[case.name] = (own, ids, bool(faults))
+        rules = dict(differing)
+        for field, value in reference.items():
+            name, where = member(field, case.calls)
             # The exceptions that are no ApiLinkerError have two fields of their own.
             if name and name != "ApiLinkerError.type":
-                self.fields[name] |= set()
+                self.fields.setdefault(name, set())
+            if name in VALUES and field in apl:
+                for said in (value, apl[field]):
+                    self.values[f"{VALUES[name]}.{json.loads(said)}"] |= {rules[field].id} if field in rules else set()
         for field, rule in differing:
-            name = member(field, case.calls)
-            if name in self.fields:
+            name, where = member(field, case.calls)
+            # Not where one side has no such thing at all: what the case is about tells of that.
+            if name in self.fields and all(any(of(where, known) for known in side) for side in (reference, apl)):
                 self.fields[name].add(rule.id)
+
+
+def of(where, field):
+    """Is it that field, or one inside it?"""
+    return field.startswith(where) and field[len(where):][:1] in ("", ".", "[")
 
 
 def quoted(cell):
@@ -99,7 +115,7 @@ class Parity:
             yield f"the default there is {default}, not {there}"
         yield from self.here(row)
         tests = quoted(row["tests"])
-        if not tests:
+        if not tests and row["beside"] != NEVER:
             yield "no test shows it"
         for test in tests:
             if test not in self.seen.cases and test not in self.tests:
@@ -113,11 +129,15 @@ class Parity:
             yield f"beside each other: {self.beside(row)}, not {row['beside']}"
 
     def beside(self, row):
-        """What the run has to say of a row: of what a method answers, in all cases; of the others, in those of the row."""
+        """What the run has to say of a row: of what an answer has, in all cases; of the others, in those of the row."""
         tests, name = quoted(row["tests"]), row["name"]
         cases = [self.seen.cases[test] for test in tests if test in self.seen.cases]
         if name in self.seen.fields:
             ids = set(self.seen.fields[name])
+        elif name in self.seen.values:
+            ids = set(self.seen.values[name])
+        elif not tests:
+            return NEVER if name.split(".")[0] in VALUES.values() else ALONE
         else:
             ids = {id for own, general, _ in cases for id in (general if name.endswith("()") else own)}
         ids |= {test for test in tests if test in self.differences}
@@ -140,7 +160,7 @@ class Parity:
         said = row["default"].strip("`")
         # The first key is the one; others are named beside it.
         for word, found in keys[:1] if said != "—" else []:
-            if not any(fits(key, required or word.startswith("auth."), said) for key, required in found):
+            if not any(fits(key, required, said) for key, required in found):
                 yield f"the default of {word} is not {said}"
 
     def keys(self, path):
@@ -177,7 +197,7 @@ def fits(key, required, said):
         return said == str(default) or json.dumps(default) == said or (type(default) in (int, float) and float_of(said) == default)
     if "Default" in description:
         return f"Default {said}" in description or f"Default: {said}" in description
-    return said in ("none", "{}") or required and said == "required"
+    return said == "required" or not required and said in ("none", "{}")
 
 
 def float_of(text):

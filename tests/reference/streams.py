@@ -273,8 +273,12 @@ DOWNLOADS = [
     download("with the block's chunk_size", text=x(streaming={"chunk_size": 4})),
     download("with chunk_size in block and call", {"chunk_size": 3}, text=x(streaming={"chunk_size": 4}), differs=call_first("summary.chunks_written", "progress.last.chunk_index")),
     download("with the block's resume", answers=answer(TEN), text=x(streaming={"resume": False}), files={"file": b"old"}),
-    download("with resume in block and call", {"resume": False}, [Resource(TEN)], text=x(streaming={"resume": True}), files={"file": b"abc"},
-             differs=FOREIGN),
+    Case("a download with resume in block and call", x(streaming={"resume": False}), [("download", "x", {}), ("download", "x", {"resume": True})], [
+        *CUT, *partial("NETWORK"), *[D("call-first", f"2:{field}") for field in (
+            "summary.*", "progress.*", "request.headers.range", "request.headers.if-range")]],
+         [cut("abc", 10, ETag='"1"'), Resource(TEN)]),
+    Case("a download that is cut, and one that begins again", x(), [("download", "x", {}), ("download", "x", {"resume": False})], [
+        *CUT, *partial("NETWORK")], [cut("abc", 10, ETag='"1"'), Resource(TEN)]),
     download("with the block's read_timeout", answers=stalled("abc", **{"Content-Length": 9}), text=x(streaming={"read_timeout": 0.2}), wait=2, differs=[*CUT, *partial("TIMEOUT")]),
     download("with the block's headers", text=x(streaming={"headers": {"X-A": "block"}})),
     download("that its progress_callback stops", {"progress_callback": "stop"}, differs=[
