@@ -299,7 +299,8 @@ def graphql(**keys):
 # The reference knows nothing of `query`.
 QUERIED = [
     D("graphql-query", "request.method", "GET", "POST"), D("graphql-query", "request.headers.content-*", None, SOME),
-    D("graphql-query", "request.body", "", SOME), D("accept", "request.headers.accept", "*/*", re.compile("application/graphql-response.*"))]
+    D("graphql-query", "request.body", "", SOME),
+    D("accept", "request.headers.accept", "*/*", re.compile("application/graphql-response.*"))]
 
 GRAPHQL = [
     Case("a graphql query in a template", graphql(method="POST", body_template={"query": QUERY}, response_path="data.me"), FETCH,

@@ -17,7 +17,8 @@ from table import EVERYWHERE
 
 ROOT = Path(__file__).parents[2]
 PARITY = ROOT / "docs/reference-parity.md"
-ROW = re.compile(r"^\| `(?P<name>[^`]+)` \| (?P<there>[^|]*) \| (?P<here>[^|]*) \| (?P<default>[^|]*) \| (?P<tests>[^|]*) \| (?P<beside>[^|]*) \|$", re.M)
+CELLS = ("there", "here", "default", "tests", "beside")
+ROW = re.compile(r"^\| `(?P<name>[^`]+)`" + "".join(rf" \| (?P<{cell}>[^|]*)" for cell in CELLS) + r" \|$", re.M)
 TEST = re.compile(r"#\[test\]\s*(?:(?:#\[.*\]|//.*)\s*)*fn (\w+)\(")
 KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 SAME, ALONE, NEVER = "same", "not compared", "neither says it"
@@ -164,7 +165,7 @@ class Parity:
                 yield f"the default of {word} is not {said}"
 
     def keys(self, path):
-        """The keys of that path in the connector's configuration, an endpoint's or one kind of auth; and whether they must be there."""
+        """The keys of that path, in a connector, an endpoint or a kind of auth; and whether they must be there."""
         at = [self.schema, self.schema["$defs"]["EndpointKeys"]]
         for name in path:
             found = []
@@ -186,7 +187,8 @@ class Parity:
         """Fills in what stands beside."""
         def filled(found):
             row = found.groupdict()
-            return f"| `{row['name']}` | {row['there']} | {row['here']} | {row['default']} | {row['tests']} | {self.beside(row)} |"
+            cells = [f"`{row['name']}`", *(row[cell] for cell in CELLS[:-1]), self.beside(row)]
+            return f"| {' | '.join(cells)} |"
         PARITY.write_text(ROW.sub(filled, PARITY.read_text()))
 
 
@@ -194,14 +196,7 @@ def fits(key, required, said):
     """Is this the default of a key? Where the schema has none, its description says it, or there is none."""
     default, description = key.get("default"), key.get("description", "")
     if default is not None:
-        return said == str(default) or json.dumps(default) == said or (type(default) in (int, float) and float_of(said) == default)
+        return said in (str(default), json.dumps(default))
     if "Default" in description:
         return f"Default {said}" in description or f"Default: {said}" in description
     return said == "required" or not required and said in ("none", "{}")
-
-
-def float_of(text):
-    try:
-        return float(text)
-    except ValueError:
-        return None
