@@ -31,7 +31,7 @@ DEMO := examples/demo-server/target/debug
 CC := gcc
 C_STRICT := -std=c99 -D_XOPEN_SOURCE=700 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror -Iinclude
 C_TESTS := basic cancel_signal sse
-EXAMPLES := quickstart download events llm_chat records
+EXAMPLES := quickstart download events llm_chat records sign_in
 # Needs a server of its own; keepalive is for tests/syscalls.sh, listing for tests/pages_memory.
 C_PROGRAMS := $(C_TESTS) tls keepalive listing
 VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
@@ -154,6 +154,7 @@ test-c: servers $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/c/%)
 	@$(with_demo) target/c/llm_chat examples/streams.yaml
 	@! $(with_demo) target/c/llm_chat examples/streams.yaml 'cut it'
 	@$(with_demo) tests/records_example
+	@$(with_demo) target/c/sign_in examples/sign_in.yaml
 	@$(with_demo) tests/pages_memory
 
 test-syscalls: servers target/c/keepalive
@@ -175,6 +176,7 @@ test-valgrind: servers lib-debug $(C_PROGRAMS:%=target/c/%) $(EXAMPLES:%=target/
 	@$(with_demo) $(VALGRIND) target/c/quickstart examples/connector.yaml
 	@$(with_demo) $(VALGRIND) target/c/events examples/streams.yaml
 	@$(with_demo) $(VALGRIND) target/c/llm_chat examples/streams.yaml
+	@$(with_demo) $(VALGRIND) target/c/sign_in examples/sign_in.yaml
 	@rm -f target/c/place; $(with_demo) $(VALGRIND) target/c/records examples/pages.yaml target/c/place 25
 
 test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) $(EXAMPLES:%=target/c/asan/%)
@@ -184,6 +186,7 @@ test-asan: servers $(C_PROGRAMS:%=target/c/asan/%) $(EXAMPLES:%=target/c/asan/%)
 	@$(with_demo) target/c/asan/quickstart examples/connector.yaml
 	@$(with_demo) target/c/asan/events examples/streams.yaml
 	@$(with_demo) target/c/asan/llm_chat examples/streams.yaml
+	@$(with_demo) target/c/asan/sign_in examples/sign_in.yaml
 	@rm -f target/c/asan/place; $(with_demo) target/c/asan/records examples/pages.yaml target/c/asan/place
 
 test-loom:

@@ -650,6 +650,14 @@ class Request {
 using RequestSigner = std::function<std::int32_t(Request&)>;
 
 /**
+ * Stores a new token, which it gets as JSON, before it is used. 0: it is stored; anything else makes the call fail as
+ * AUTH. What it throws, the call throws.
+ *
+ * @since 0.1.0
+ */
+using TokenKeeper = std::function<std::int32_t(const char*)>;
+
+/**
  * Sees how far a transfer has come, by C's getters; on the thread inside the call. What it returns but 0 stops it, and
  * so does what it throws, which the call throws again.
  *
@@ -693,6 +701,19 @@ struct RequestTrampoline {
     }
   }
   static void drop(void* user_data) noexcept { delete static_cast<RequestSigner*>(user_data); }
+};
+
+/* The same for tokens. */
+struct TokenTrampoline {
+  static std::int32_t keep(const char* token_json, void* user_data) noexcept {
+    try {
+      return (*static_cast<const TokenKeeper*>(user_data))(token_json);
+    } catch (...) {
+      Call::keep_exception();
+      return -1;
+    }
+  }
+  static void drop(void* user_data) noexcept { delete static_cast<TokenKeeper*>(user_data); }
 };
 
 }  // namespace detail
@@ -768,6 +789,34 @@ class Connector {
         apl_connector_on_request(handle_.get(), &detail::RequestTrampoline::sign, kept.release(),
                                  &detail::RequestTrampoline::drop, &error);
     detail::check(status, error);
+  }
+
+  /** Sets who stores the tokens that calls receive; before the first call. @since 0.1.0 */
+  void on_token(TokenKeeper keeper) {
+    if (!keeper) throw Error(APL_STATUS_NULL_ARGUMENT, "on_token is empty");
+    std::unique_ptr<TokenKeeper> kept(new TokenKeeper(std::move(keeper)));
+    apl_error* error = nullptr;
+    const apl_status status =
+        apl_connector_on_token(handle_.get(), &detail::TokenTrampoline::keep, kept.release(),
+                               &detail::TokenTrampoline::drop, &error);
+    detail::check(status, error);
+  }
+
+  /** Begins a sign-in that needs a person; the body is what to show, JSON. @since 0.1.0 */
+  Response auth_begin(Text options = nullptr, const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_auth_begin(get(), options.get(), token(cancel), out, error);
+    });
+  }
+
+  /**
+   * Finishes it; the body is what came of it, JSON. Where the browser came back to, or nullptr: the person is waited
+   * for. @since 0.1.0
+   */
+  Response auth_finish(Text redirect_url = nullptr, const Cancel* cancel = nullptr) const {
+    return answer([&](apl_response** out, apl_error** error) {
+      return apl_auth_finish(get(), redirect_url.get(), token(cancel), out, error);
+    });
   }
 
   /** Asks the API for its health; the body is the verdict, JSON. @since 0.1.0 */

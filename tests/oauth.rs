@@ -254,6 +254,17 @@ fn a_server_that_refuses_whatever_comes_is_asked_twice() {
 }
 
 #[test]
+fn a_token_that_ends_while_a_retry_waits_is_replaced_before_it() {
+    let answered = AtomicUsize::new(0);
+    let server = server(tokens(json!(1)), move |_| match answered.fetch_add(1, SeqCst) {
+        0 => response("503 Later", "Retry-After: 1\r\n", ""),
+        _ => ok_json("1"),
+    });
+    client(&server).fetch("get", None, None).unwrap();
+    assert_eq!(bearers(&server), ["Bearer canary-token-1", "Bearer canary-token-2"]);
+}
+
+#[test]
 fn a_rule_may_say_what_a_refused_token_looks_like() {
     let server = server(tokens(json!(3600)), |request| match request.header("Authorization") {
         Some("Bearer canary-token-2") => ok_json("1"),

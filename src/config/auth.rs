@@ -155,7 +155,8 @@ pub struct Oauth2 {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
@@ -202,7 +203,8 @@ pub struct Pkce {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,
@@ -223,7 +225,7 @@ pub struct DeviceFlow {
     pub token_url: Option<String>,
     /// The scope to ask for.
     pub scope: Option<String>,
-    /// The device code of a sign-in that was begun elsewhere: it can be finished here.
+    /// The device code of a sign-in that was begun elsewhere: it can be finished here, within half an hour.
     pub device_code: Option<Secret>,
     /// The code that the user types in: a note beside device_code, shown nowhere.
     pub user_code: Option<Secret>,
@@ -231,7 +233,8 @@ pub struct DeviceFlow {
     pub verification_uri: Option<String>,
     /// The same with the code in it: a note beside device_code.
     pub verification_uri_complete: Option<String>,
-    /// Seconds between two questions, at least; the server may ask for more. Default: what the server says, or 5.
+    /// Seconds between two questions, at least; the server may ask for more. Never less than 1 or more than 300. Default:
+    /// what the server says, or 5.
     pub interval: Option<super::values::Delay>,
     /// A token that is there already.
     pub token: Option<Secret>,
@@ -245,7 +248,8 @@ pub struct DeviceFlow {
     pub key_file: Option<String>,
     /// private_key_jwt: the key's identifier.
     pub key_id: Option<String>,
-    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default: RS256, ES256, ES384 or EdDSA, by the key.
+    /// private_key_jwt: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. Default, by the key: RS256, ES256,
+    /// ES384 or EdDSA.
     pub algorithm: Option<Algorithm>,
     /// Comes back in the token callback.
     pub storage_key: Option<String>,

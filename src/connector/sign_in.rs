@@ -1,5 +1,6 @@
 //! A person signs in: `apl_auth_begin` and `apl_auth_finish`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Connector;
@@ -27,8 +28,11 @@ impl Connector {
         work: impl FnOnce(&dyn SignIn, &dyn Ask) -> Result<Vec<u8>>,
     ) -> Result<Response> {
         let options = CallOptions::parse_for(options, Call::SignIn)?;
-        // A request to the API, for the settings of all of its calls.
-        let prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
+        // Some request to the API, with the settings of all of its calls.
+        let mut prepared = self.health.prototype.prepare(None, &options, Body::Fetch)?;
+        let settings = &self.config.settings;
+        prepared.settings =
+            options.overrides().map_or(Cow::Borrowed(settings), |o| Cow::Owned(settings.with(o)));
         let body = self.exchange.sign_in(&self.health.policy, &prepared, cancel, self.hooks.fix(), work)?;
         Ok(Response::new(Head::default(), Meta::default(), body))
     }

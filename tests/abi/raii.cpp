@@ -161,6 +161,26 @@ static void exceptions_of_signers() {
   check(thrown_by([&] { plain.check_health(); }).empty(), "a call begins with no exception");
 }
 
+static void sign_ins() {
+  /* Nobody listens there: a sign-in in a browser begins without a request, and its code goes nowhere. */
+  const char* config = R"({"base_url": "http://127.0.0.1:9", "retry_count": 1, "auth": {"type": "oauth2_pkce",
+      "client_id": "c", "redirect_uri": "http://127.0.0.1/cb", "authorization_url": "http://127.0.0.1:9/a",
+      "token_url": "http://127.0.0.1:9/t", "state": "s"}})";
+  auto alive = std::make_shared<int>(0);
+  {
+    apl::Connector connector(config);
+    connector.on_token([alive](const char*) { return 0; });
+    check(thrown_by([&] { connector.auth_finish("?code=c&state=s"); }) == "INVALID_ARGUMENT", "it is begun first");
+    check(connector.auth_begin(R"({"deadline": 3})").text().find("\"state\":\"s\"") != std::string::npos, "begun");
+    check(thrown_by([&] { connector.auth_finish("?code=c&state=t"); }) == "AUTH", "a state that does not fit");
+    check(thrown_by([&] { connector.auth_finish(std::string("/cb?code=c&state=s")); }) == "CONNECT", "it is sent");
+    check(thrown_by([&] { connector.auth_finish(); }) == "INVALID_ARGUMENT", "a browser comes back to a URL");
+    check(thrown_by([&] { connector.on_token([](const char*) { return 0; }); }) == "BUSY", "too late");
+    check(alive.use_count() == 2, "the keeper is kept");
+  }
+  check(alive.use_count() == 1, "the keeper is freed");
+}
+
 static void bodies() {
   /* A body of some bytes, none, and one that is a file. */
   const char* config = R"({"base_url": "http://127.0.0.1:9", "retry_count": 1,
@@ -285,6 +305,7 @@ int main() {
   errors();
   signatures();
   exceptions_of_signers();
+  sign_ins();
   bodies();
   downloads();
   events();

@@ -260,6 +260,47 @@ static void health(void) {
   apl_connector_free(nobody);
 }
 
+static void sign_ins(void) {
+  apl_response *response = NULL;
+  apl_error *error = NULL;
+  apl_connector *with_browser = NULL;
+  apl_status status = apl_auth_begin(api, NULL, NULL, &response, &error);
+
+  /* A connector that nobody signs in to. */
+  CHECK_STATUS(status, APL_STATUS_INVALID_ARGUMENT, error);
+  CHECK_WITHIN(apl_error_message(error), "oauth2_pkce and oauth2_device_flow");
+  CHECK(response == NULL);
+  apl_error_free(error);
+  status = apl_auth_finish(api, "http://127.0.0.1/cb?code=canary-code", NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_INVALID_ARGUMENT, error);
+  CHECK(response == NULL && strstr(apl_error_json(error), "canary") == NULL);
+  apl_error_free(error);
+
+  /* Nobody listens there: a sign-in in a browser begins without a request. */
+  error = NULL;
+  status = apl_connector_new(
+      "{\"base_url\": \"http://127.0.0.1:1\", \"auth\": {\"type\": \"oauth2_pkce\", \"client_id\": \"c\", \"redirect_uri\":"
+      "\"http://127.0.0.1/cb\", \"authorization_url\": \"http://127.0.0.1:1/a\", \"token_url\": \"http://127.0.0.1:1/t\"}}",
+      &with_browser, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  apl_error_free(error);
+  status = apl_auth_finish(with_browser, "?code=canary-code&state=s", NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_INVALID_ARGUMENT, error);
+  CHECK_WITHIN(apl_error_message(error), "apl_auth_begin");
+  apl_error_free(error);
+  error = NULL;
+  status = apl_auth_begin(with_browser, NULL, NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_OK, error);
+  CHECK_WITHIN((const char *)apl_response_body(response, NULL), "{\"authorization_url\":\"http://127.0.0.1:1/a?");
+  apl_response_free(response);
+  apl_error_free(error);
+  status = apl_auth_finish(with_browser, "?code=canary-code&state=another", NULL, &response, &error);
+  CHECK_STATUS(status, APL_STATUS_AUTH, error);
+  CHECK(response == NULL && strstr(apl_error_json(error), "canary") == NULL);
+  apl_error_free(error);
+  apl_connector_free(with_browser);
+}
+
 static void mistakes(void) {
   apl_response *response = NULL;
   apl_error *error = refused("ecko", NULL, NULL, APL_STATUS_UNKNOWN_ENDPOINT);
@@ -602,6 +643,7 @@ int main(void) {
     fetching();
     sending();
     health();
+    sign_ins();
     mistakes();
     failures();
     ownership();

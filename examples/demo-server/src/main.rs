@@ -10,6 +10,7 @@ mod files;
 mod health;
 mod journal;
 mod problem;
+mod sign_in;
 mod trouble;
 mod users;
 
@@ -95,6 +96,7 @@ async fn serve(options: &Options) -> io::Result<()> {
         .merge(files::routes())
         .merge(health::routes())
         .merge(journal::routes())
+        .merge(sign_in::routes())
         .merge(users::routes())
         .merge(trouble::routes());
     let app = app.fallback(problem::not_found).method_not_allowed_fallback(problem::not_allowed);

@@ -133,7 +133,7 @@ impl Polling {
         }
         // RFC 8628 3.5: twice as long each time, where the server does not answer.
         let longer = self.interval.saturating_mul(1 << self.troubles.min(16)).min(LONGEST.max(self.interval));
-        let asked_for = if let Came::Trouble(Some(wait)) = came { wait } else { Duration::ZERO };
+        let asked_for = if let Came::Trouble(Some(wait)) = came { wait.min(LONGEST) } else { Duration::ZERO };
         self.next = now.checked_add(longer.max(asked_for)).unwrap_or(self.ends);
     }
 }
@@ -196,6 +196,8 @@ mod tests {
         assert_eq!(times.windows(2).map(|w| w[1] - w[0]).max(), Some(300));
         let asked = |_| Came::Trouble(Some(s(30)));
         assert_eq!(play(Some(5), None, 100, asked), [5, 35, 65]);
+        // A wish that would outlast the code is none.
+        assert_eq!(play(Some(5), None, 400, |_| Came::Trouble(Some(s(1 << 30)))), [5, 305]);
     }
 
     #[test]
