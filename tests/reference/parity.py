@@ -194,7 +194,7 @@ class Parity:
 
 def fits(key, required, said):
     """Is this the default of a key? Where the schema has none, its description says it, or there is none."""
-    default, description = key.get("default"), key.get("description", "")
+    default, description = key.get("default"), " ".join(key.get("description", "").split())
     if default is not None:
         return said in (str(default), json.dumps(default))
     if "Default" in description:

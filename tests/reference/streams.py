@@ -53,6 +53,8 @@ STREAMS = [
            differs=[D("space", "request.target")]),
     stream("with extra_headers", {"extra_headers": {"X-A": "call", "Accept": "text/csv"}}, text=block(
         default_headers={"X-A": "1"}, endpoints={"x": {"path": "/x", "headers": {"X-A": "2", "X-B": "3"}}})),
+    stream("with a Range in extra_headers", {"extra_headers": {"Range": "bytes=4-5"}}, part(TEN[4:6], 4, 10), [
+        D("own-range", "chunks.count", "1", "0"), D("own-range", "outcome", "chunks", "chunks and error UNKNOWN")]),
     stream("with resume_from", {"resume_from": 4}, part(TEN[4:], 4, 10)),
     stream("with resume_from that is answered with all of it", {"resume_from": 4}, differs=NO_RANGE),
     stream("with resume_from that is answered with another range", {"resume_from": 4}, part(TEN[2:], 2, 10),
@@ -91,6 +93,11 @@ STREAMS = [
          wait=0.5),
     stream("with the block's chunk_size", text=x(streaming={"chunk_size": 3})),
     stream("with the block's resume_from", answers=part(TEN[4:], 4, 10), text=x(streaming={"resume_from": 4})),
+    stream("with an unknown key in the block", text=x(streaming={"chunk": 3}), differs=refused("unknown-key")),
+    stream("with nulls in the block", text=x(streaming={"read_timeout": None, "headers": None, "chunk_size": None}),
+           differs=[D("null-number", "chunks.count", "0", "1"), D("null-number", "outcome", "chunks and error", "chunks"),
+               D("null-number", "requests", "", "GET /x")]),
+    stream("with a number in quotes in the block", text=x(streaming={"chunk_size": "3"})),
     stream("with the block's read_timeout", {"chunk_size": 2}, stalled("abc", **{"Content-Length": 9}),
            text=x(streaming={"read_timeout": 0.2}), differs=REST),
     stream("with the block's headers", {"extra_headers": {"X-A": "call"}},
@@ -116,6 +123,13 @@ def once(**options):
 def sse(what, body, options=None, differs=(), text=None, **keys):
     answers, calls = body if isinstance(body, list) else feed(body), [("sse", "x", once() if options is None else options)]
     return Case(f"sse {what}".strip(), text or x(), calls, list(differs), answers, **keys)
+
+
+def below_0(events):
+    """The reference takes it, and has so many events, each from a connection of its own."""
+    return [
+        D("sse-below-0", "events.count", str(events), "0"), D("sse-below-0", "outcome", "events", "error VALIDATION and events"),
+        D("sse-below-0", "requests", " then ".join(["GET /x"] * events), "")]
 
 
 ONE = "data: 1\n\n"
@@ -155,6 +169,23 @@ EVENTS = [
     sse("with headers of its own", ONE, text=x(headers={"Accept": "text/x", "Cache-Control": "max-age=1"})),
     sse("with credentials", ONE, text=conn(auth={"type": "bearer", "token": "t"})),
     sse("by POST with a template", ONE, text=post(body_template={"a": 1})),
+    sse("with an accept in another case", ONE, text=x(headers={"accept": "text/x"}), differs=[
+        D("header-case", "request.headers.accept", "text/x, text/event-stream", "text/x"),
+        D("header-case", "request.headers.accept.lines", "2", None)]),
+    sse("with nulls in the block", ONE,
+        text=x(sse={"max_events": None, "read_timeout": None, "max_reconnect_attempts": None})),
+    sse("with null for reconnect in the block", ONE, {"max_events": 2, "reconnect_delay": 0.01},
+        text=x(sse={"reconnect": None}),
+        differs=[D("null-number", "events.count", "1", "2"), *times("null-number", "GET /x", 1, 2)]),
+    sse("with an unknown key in the block", ONE, text=x(sse={"max_event": 1}), differs=refused("unknown-key")),
+    sse("with numbers in quotes in the block", THREE, text=x(sse={"max_events": "2"}), differs=refused("number-text")),
+    sse("with max_events of 0", THREE, {"max_events": 0}, [
+        D("max-events-0", "events.count", "1", "0"), D("max-events-0", "requests", "GET /x", "")]),
+    sse("with max_events below 0", THREE, {"max_events": -1}, below_0(1)),
+    sse("with max_reconnect_attempts of 0", ONE, {"max_reconnect_attempts": 0}),
+    sse("with max_reconnect_attempts below 0", ONE, {"max_reconnect_attempts": -1}, below_0(1)),
+    sse("with a reconnect_delay below 0", ONE, {"reconnect_delay": -1, "max_events": 2}, below_0(2)),
+    sse("with a reconnect_delay of 0", ONE, {"reconnect_delay": 0, "max_events": 2}),
     sse("with max_events", THREE, {"max_events": 2}),
     sse("with the block's max_events", THREE, {}, text=x(sse={"max_events": 2})),
     sse("with max_events in block and call", THREE, {"max_events": 1}, text=x(sse={"max_events": 2})),
