@@ -13,8 +13,8 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
 use api::{
-    AUTH, Answer, Api, BUSY, HTTP_STATUS, INVALID_ARGUMENT, INVALID_CONFIG, IO, REDIRECT, TOO_LARGE,
-    log_lines,
+    AUTH, Answer, Api, BUSY, CANCELLED, Cancel, HTTP_STATUS, INVALID_ARGUMENT, INVALID_CONFIG, IO, REDIRECT,
+    TOO_LARGE, log_lines,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -211,6 +211,42 @@ fn a_network_that_fails_leaves_the_sign_in_to_be_finished() {
         api.auth_finish(&*back(&said)).unwrap();
         assert_eq!(forms(&server, "/token").len(), 6);
     }
+}
+
+#[test]
+fn a_proxy_that_refuses_leaves_the_sign_in_to_be_finished() {
+    let proxy = Server::start(support::answering(|_| response("407 Proxy Authentication Required", "", "")));
+    let nobody = server(|_, n, _| hour(n));
+    let config = json!({"base_url": nobody.url(), "auth": auth(&nobody), "proxy": proxy.url()});
+    let api = Api::new(&config.to_string()).unwrap();
+    let back = back(&begin(&api));
+    for _ in 0..2 {
+        let fault = api.auth_finish(&*back).unwrap_err();
+        assert_eq!((fault.status, fault.http_status), (AUTH, 407), "{}", fault.message);
+    }
+    assert_eq!((proxy.requests().len(), nobody.connections()), (2, 0));
+}
+
+#[test]
+fn a_cancel_leaves_the_sign_in_to_be_finished() {
+    let gate = Gate::new();
+    let go = gate.clone();
+    let server = server(move |_, n, _| {
+        if n == 1 {
+            go.wait();
+        }
+        hour(n)
+    });
+    let (api, cancel) = (connect(&server, json!({})), Cancel::new());
+    let back = back(&begin(&api));
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| api.auth_finish_until(&*back, Some(&cancel)));
+        server.wait_requests(1);
+        cancel.trigger();
+        assert_eq!(waits.join().unwrap().unwrap_err().status, CANCELLED);
+        gate.open();
+    });
+    api.auth_finish(&*back).unwrap();
 }
 
 #[test]

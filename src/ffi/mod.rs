@@ -6,7 +6,6 @@
 // The names are C's. The safety rules of a C function are in its comment, in C's words.
 #![allow(non_camel_case_types, clippy::missing_safety_doc, clippy::too_many_arguments)]
 
-mod auth;
 mod cancel;
 mod connector;
 mod download;
@@ -17,6 +16,7 @@ mod log;
 mod progress;
 mod request;
 mod response;
+mod sign_in;
 mod sse;
 mod status;
 #[cfg_attr(windows, path = "windows/stay.rs")]
@@ -25,7 +25,6 @@ mod stream;
 mod text;
 mod version;
 
-pub use auth::*;
 pub use cancel::*;
 pub use connector::*;
 pub use download::*;
@@ -34,6 +33,7 @@ pub use log::*;
 pub use progress::*;
 pub use request::*;
 pub use response::*;
+pub use sign_in::*;
 pub use sse::*;
 pub use status::*;
 pub use stream::*;

@@ -106,7 +106,10 @@ impl From<Error> for Denied {
 impl Denied {
     /// Is it the endpoint's decision? Else asking again with the same may do.
     pub fn is_final(&self) -> bool {
-        !self.error.is_transient() && (self.word.is_some() || self.error.kind() == Kind::Auth)
+        // A proxy on the way decides nothing.
+        let is_proxys = self.error.http_status == Some(407);
+        let is_refusal = self.word.is_some() || self.error.kind() == Kind::Auth;
+        is_refusal && !is_proxys && !self.error.is_transient()
     }
 }
 

@@ -327,6 +327,41 @@ mod tests {
         assert_eq!(asked.load(SeqCst), 2);
     }
 
+    /// A token endpoint, while whose answer is on its way somebody signs in.
+    struct Overtaken<'a>(&'a Oauth);
+
+    impl Ask for Overtaken<'_> {
+        fn send(&self, _: &Form<'_>) -> Result<Response> {
+            let granted = answer::granted(br#"{"access_token": "of the new session"}"#).unwrap();
+            let mut state = self.0.store.lock();
+            state.session += 1;
+            let new = Some(Secret::new("new"));
+            self.0.store.keep(&mut state, granted, new, (Instant::now(), SystemTime::now()));
+            let late = br#"{"access_token": "of the old session", "refresh_token": "old"}"#;
+            Ok(Response::new(Default::default(), Default::default(), late.to_vec()))
+        }
+        fn store(&self, json: &[u8]) -> Result<()> {
+            assert!(json.windows(3).any(|w| w == b"new") && !json.windows(3).any(|w| w == b"old"));
+            Ok(())
+        }
+        fn excerpt(&self, text: &str, _: &[&str]) -> String {
+            text.into()
+        }
+        fn cancel(&self) -> Option<&Arc<Token>> {
+            None
+        }
+        fn deadline(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_token_of_who_was_signed_in_before_does_not_take_the_place_of_the_new_one() {
+        let oauth = oauth();
+        assert_eq!(oauth.token(&Overtaken(&oauth)).unwrap().0.expose(), "of the new session");
+        assert_eq!(oauth.store.lock().refresh_token.as_ref().unwrap().expose(), "new");
+    }
+
     #[test]
     fn nothing_of_it_is_printed() {
         assert!(!format!("{:?}", oauth()).contains("auth.example/t"));

@@ -204,6 +204,8 @@ fn is_verifier(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::{Auth, from_text};
 
@@ -324,6 +326,34 @@ mod tests {
             (issuer, "?code=c&state=st%2Bte&iss=https://as.example/"),
         ] {
             assert!(matches!(code(further, url), Err(NoCode::NotTheAnswer(_))), "{further} {url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_back_a_code_comes_with_its_state_and_from_its_place(
+            start in prop::sample::select(vec!["?", "/cb?", "http://127.0.0.1:7777/cb?", "http://evil.example/cb?", "//x/cb?", ""]),
+            pairs in prop::collection::vec((
+                prop::sample::select(vec!["code", "state", "iss", "error", "x", "%63ode"]),
+                prop::sample::select(vec!["c", "st%2Bte", "st+te", "https://as.example", "https://evil.example", "", "%00", "&", "="]),
+            ), 0..6),
+        ) {
+            let query: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let url = format!("{start}{}", query.join("&"));
+            let given = |names: &[&str]| -> Vec<_> {
+                pairs.iter().filter(|(name, _)| names.contains(name)).map(|(_, value)| *value).collect()
+            };
+            match code("", &url) {
+                Ok(code) => {
+                    prop_assert!(["?", "/cb?", "http://127.0.0.1:7777/cb?"].contains(&start), "{url}");
+                    prop_assert_eq!(given(&["state"]), ["st%2Bte"], "{}", url);
+                    prop_assert_eq!(given(&["code", "%63ode"]).len(), 1, "{}", url);
+                    prop_assert!(given(&["error"]).is_empty() && !code.is_empty(), "{url}");
+                    prop_assert!(given(&["iss"]).iter().all(|iss| *iss == "https://as.example"), "{url}");
+                }
+                Err(NoCode::Refused(_)) => prop_assert_eq!(given(&["state"]), ["st%2Bte"], "{}", url),
+                Err(NoCode::NotOurs(_) | NoCode::NotTheAnswer(_)) => {}
+            }
         }
     }
 

@@ -69,13 +69,13 @@ pub unsafe extern "C" fn apl_auth_begin(
 /// time finishes a sign-in.
 ///
 /// @param redirect_url  oauth2_pkce: the address that the browser came back to, all of it, its path and query, or its
-///   query ("?code=…&state=…"); oauth2_device_flow: NULL
+///   query ("?code=...&state=..."); oauth2_device_flow: NULL
 /// @param cancel  cancels the call, and ends its waits at once; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
 /// @return OK; INVALID_ARGUMENT where no sign-in was begun, for an address that is not redirect_uri's, and where
 ///   redirect_url is NULL and should not be, or is not and should; AUTH for an address that is not the answer to what
-///   was begun, where the person or the server refuses (access_denied, invalid_grant, …), where the codes have ended
+///   was begun, where the person or the server refuses (access_denied, invalid_grant and others), where the codes have ended
 ///   (expired_token), and where the callback refuses; BUSY while another call finishes it, and from callbacks within
 ///   one; CANCELLED; and what a request can fail with
 /// @since 0.1.0
