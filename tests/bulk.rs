@@ -303,7 +303,7 @@ fn what_a_batch_cannot_be_is_said_when_the_connector_is_made() {
         (json!({"batch": {"path": "a"}}), "/endpoints/e/batch/path: goes with `as: items_at` alone"),
         (
             json!({"batch": {"as": "items_at", "path": "$.a"}}),
-            "/endpoints/e/batch/path: must be dotted or a JSON Pointer",
+            "/endpoints/e/batch/path: must be a dotted path or a JSON Pointer",
         ),
         (
             json!({"batch": {"as": "items_at", "path": "a..b"}}),

@@ -19,7 +19,10 @@ use events::{HEAD, events, script};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use support::{Close, Gate, Server, answering, finish, ok_json, read_request, refused_address, response};
+use support::tls::{Ca, Leaf, TlsClose, TlsServer};
+use support::{
+    Close, Folder, Gate, Server, answering, finish, ok_json, read_request, refused_address, response,
+};
 
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -153,6 +156,33 @@ fn a_cut_stream_goes_on_behind_the_last_whole_event() {
     let text = |t: &str| Some(t.to_owned());
     assert_eq!(sent, [None, text("2"), text("\u{2026}"), None, None]);
     assert_eq!(stream.response().unwrap().meta["reconnects"], 3);
+}
+
+#[test]
+fn over_tls_every_event_comes_once_however_its_connection_ends() {
+    const ALL: usize = 90;
+    // Some are larger than a record of TLS, and some share one.
+    let event = |n: usize| format!("{n} {}", "x".repeat([0, 40_000, 16_384, 7][n % 4]));
+    let ca = Ca::new();
+    let server = TlsServer::start(ca.identity(Leaf::Good), move |stream, number| {
+        let Some(request) = read_request(stream) else { return TlsClose::Fin };
+        let from = request.header("Last-Event-ID").map_or(0, |id| id.parse::<usize>().unwrap() + 1);
+        let events = (from..ALL.min(from + 10)).map(|n| format!("id: {n}\ndata: {}\n\n", event(n)));
+        let cut = "id: 1000\ndata: cut";
+        let _ = stream.write_all(format!("{HEAD}{}{cut}", events.collect::<String>()).as_bytes());
+        [TlsClose::Notify, TlsClose::Fin][number % 2]
+    });
+    let folder = Folder::new();
+    let config = json!({
+        "base_url": server.url(),
+        "tls": {"ca_file": folder.write("ca.pem", ca.pem())},
+        "endpoints": {"feed": {"path": "/feed", "sse": {"reconnect_delay": 0.01, "max_events": ALL}}},
+    });
+    let api = Api::new(&config.to_string()).unwrap_or_else(|e| panic!("{}", e.message));
+    let (all, end) = collect(&api.sse("feed", None, None, None).unwrap());
+    end.unwrap_or_else(|e| panic!("{}", e.message));
+    assert!(all.iter().map(|e| e.data.clone()).eq((0..ALL).map(event)), "{} events", all.len());
+    assert_eq!(server.server.requests().len(), ALL / 10);
 }
 
 #[test]

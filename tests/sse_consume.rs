@@ -171,6 +171,35 @@ fn under_a_drop_policy_the_reader_keeps_up_with_a_callback_that_sleeps() {
 }
 
 #[test]
+fn a_queue_is_full_of_bytes_too() {
+    let most = 4 * (LARGE + 100);
+    for policy in ["block", "drop_oldest", "drop_newest"] {
+        let all_sent = Gate::new();
+        let server = firehose(Arc::new(AtomicUsize::new(0)), all_sent.clone());
+        let api = api(&server.url(), json!({"chunk_size": 400}));
+        let limits = json!({"max_body": most, "max_event": LARGE + 100});
+        let options = json!({"max_events": MANY, "drop_policy": policy, "limits": limits});
+        let mut all = Vec::new();
+        let (_, summary) = consume(&api, options, |events| {
+            if policy != "block" {
+                all_sent.wait();
+            }
+            let bytes: usize = events.iter().map(|event| event.data.len()).sum();
+            assert!(bytes <= most + LARGE + 100, "{policy}: {bytes} at once");
+            all.extend(numbers(events));
+            0
+        })
+        .unwrap();
+        let dropped = summary.json()["dropped_events"].as_u64().unwrap() as usize;
+        assert_eq!(all.len() + dropped, MANY, "{policy}");
+        match policy {
+            "block" => assert_eq!(dropped, 0),
+            _ => assert!(dropped > MANY / 2, "{policy}: {dropped} dropped"),
+        }
+    }
+}
+
+#[test]
 fn a_chunk_is_taken_as_soon_as_it_is_there() {
     for policy in ["block", "drop_oldest", "drop_newest"] {
         let taken = Gate::new();

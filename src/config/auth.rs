@@ -117,16 +117,24 @@ pub enum ClientAuth {
 /// How the client's JWT is signed (RFC 7518 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs)]
 pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
     RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
     RS512,
+    /// RSASSA-PSS with SHA-256.
     PS256,
+    /// RSASSA-PSS with SHA-384.
     PS384,
+    /// RSASSA-PSS with SHA-512.
     PS512,
+    /// ECDSA on P-256 with SHA-256.
     ES256,
+    /// ECDSA on P-384 with SHA-384.
     ES384,
+    /// Ed25519.
     EdDSA,
 }
 
@@ -273,19 +281,30 @@ pub struct Sigv4 {
 }
 
 /// What every type of OAuth 2.0 has in common.
-#[allow(missing_docs)]
 pub struct OauthKeys<'a> {
+    /// The client's identifier.
     pub client_id: &'a Option<Secret>,
+    /// Its secret.
     pub client_secret: &'a Option<Secret>,
-    pub token_url: &'a Option<String>,
-    pub scope: &'a Option<String>,
-    pub token: &'a Option<Secret>,
-    pub refresh_token: &'a Option<Secret>,
-    pub expires_at: &'a Option<RawJson>,
+    /// How it proves itself.
     pub client_auth: ClientAuth,
+    /// Its private key's file.
     pub key_file: &'a Option<String>,
+    /// That key's identifier.
     pub key_id: &'a Option<String>,
+    /// What the key signs by.
     pub algorithm: Option<Algorithm>,
+    /// Where tokens come from.
+    pub token_url: &'a Option<String>,
+    /// The scope to ask for.
+    pub scope: &'a Option<String>,
+    /// A token that is there already.
+    pub token: &'a Option<Secret>,
+    /// A refresh token.
+    pub refresh_token: &'a Option<Secret>,
+    /// When the token expires.
+    pub expires_at: &'a Option<RawJson>,
+    /// Comes back in the token callback.
     pub storage_key: &'a Option<String>,
 }
 

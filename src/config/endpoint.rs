@@ -331,7 +331,7 @@ pub struct Sse {
     pub decode_json: Option<bool>,
     /// Events in one chunk. Default 50.
     pub chunk_size: Option<NonZeroUsize>,
-    /// Events in the buffer. Default 500.
+    /// Events in the buffer, which is full with `limits.max_body` bytes, too. Default 500.
     pub backpressure_buffer_size: Option<NonZeroUsize>,
     /// What happens when it is full. Default block.
     pub drop_policy: Option<DropPolicy>,

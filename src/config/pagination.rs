@@ -3,7 +3,7 @@
 use super::check;
 use super::endpoint::{Decode, PageStyle, Pagination};
 use super::values::RawJson;
-use crate::decode::Path;
+use crate::decode::{Path, Slot};
 
 /// How an endpoint's listings go on.
 #[derive(Clone, Debug)]
@@ -88,8 +88,8 @@ pub enum Mark {
 pub enum Way {
     /// It is a parameter of the next request.
     Parameter(String),
-    /// It stands in the body of the next request: member after member.
-    Body(Vec<String>),
+    /// It stands in the body of the next request.
+    Body(Slot),
     /// It is a header of the next request.
     Header(String),
     /// It is the address of the next page.
@@ -225,7 +225,7 @@ fn cursor(keys: &Pagination) -> Result<Style, Wrong> {
     };
     let way = match (&keys.cursor_param, &keys.cursor_body_path, &keys.cursor_header_name) {
         (Some(param), None, None) => Way::Parameter(param.clone()),
-        (None, Some(path), None) => Way::Body(steps(path).map_err(|m| ("cursor_body_path", m))?),
+        (None, Some(path), None) => Way::Body(Slot::parse(path).map_err(|m| ("cursor_body_path", m))?),
         (None, None, Some(header)) => {
             check::header_name(header).map_err(|m| ("cursor_header_name", m))?;
             Way::Header(header.clone())
@@ -253,15 +253,6 @@ fn connection(keys: &Pagination) -> Result<Path, Wrong> {
     let whole =
         if path == "data" || path.starts_with("data.") { path.to_owned() } else { format!("data.{path}") };
     Path::parse(&whole).map_err(|m| ("connection_path", m))
-}
-
-/// Member after member.
-fn steps(path: &str) -> Result<Vec<String>, String> {
-    let path = Path::parse(path)?;
-    let steps = path
-        .steps()
-        .ok_or("must be a dotted path or a JSON Pointer: a query says where to find, not where to put")?;
-    Ok(steps.to_vec())
 }
 
 /// The style, where it is not said.
@@ -368,7 +359,7 @@ mod tests {
             ("{next_page_path: next}", "Either"),
             ("{limit: 5}", "Offsets"),
             ("{cursor_path: next, cursor_param: c}", "Parameter(\"c\")"),
-            ("{cursor_path: next, cursor_body_path: a.b}", "Body([\"a\", \"b\"])"),
+            ("{cursor_path: next, cursor_body_path: a.b}", "Body(Slot([\"a\", \"b\"]))"),
             ("{cursor_header: X-Next}", "Header(\"X-Next\")"),
             ("{style: cursor}", "LastRecord"),
             ("{style: cursor, next_page_path: ''}", "LastRecord"),

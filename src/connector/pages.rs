@@ -9,12 +9,11 @@ use url::Url;
 
 use super::{Connector, Ready};
 use crate::config::{Counting, Endpoint, Origin, Paging, Style, Way, header_value};
-use crate::decode;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Policy;
 use crate::pages::{self, By, Listing, Page, Reader, Source, Turn};
 use crate::redact;
-use crate::request::{Body, Call, CallOptions, Content, Prepared, merge_over, room_at};
+use crate::request::{Body, Call, CallOptions, Content, Prepared, merge_over};
 use crate::response::Response;
 use crate::transport::{Target, Token};
 
@@ -138,9 +137,9 @@ fn counted_by_the_call(
         // What the call says goes first.
         let is_said = match way {
             Way::Parameter(name) => ready.prototype.parameter(name, params, call)?.is_some(),
-            Way::Body(steps) => {
+            Way::Body(slot) => {
                 let data = call.data.map_or("{}", RawValue::get);
-                room_at(data, steps).map_err(|place| {
+                slot.room_in(data).map_err(|place| {
                     Error::argument(format!(
                         "data: {place} is not an object, and the next page's token goes into it"
                     ))
@@ -155,7 +154,7 @@ fn counted_by_the_call(
                         "options: /{key}: the next page's token goes into a JSON body (cursor_body_path)"
                     )));
                 }
-                is_there(data, steps)
+                slot.is_filled_in(data)
             }
             Way::Header(_) | Way::Address | Way::Either(_) => false,
         };
@@ -181,12 +180,6 @@ fn counted_by_the_call(
     number(&counting.param)
 }
 
-/// Is there something at the end of these steps?
-fn is_there(json: &str, steps: &[String]) -> bool {
-    let end = steps.iter().try_fold(json.trim_ascii(), |here, step| decode::member(here, step));
-    end.is_some_and(|value| value != "null")
-}
-
 /// The parameters that make a request one for this page: a JSON object.
 fn parameters(paging: &Paging, turn: &Turn) -> Option<String> {
     let key = |name: &str| serde_json::Value::from(name).to_string();
@@ -203,13 +196,6 @@ fn parameters(paging: &Paging, turn: &Turn) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// An object with the value at the end of these steps.
-fn nested(steps: &[String], value: &str) -> String {
-    steps.iter().rev().fold(value.to_owned(), |inner, step| {
-        format!("{{{}:{inner}}}", serde_json::Value::from(step.as_str()))
-    })
 }
 
 impl Asker {
@@ -243,8 +229,8 @@ impl Asker {
         let mut in_header = None;
         if let (Style::Marks { way, .. }, Turn::Mark(mark)) = (&self.paging.style, turn) {
             match way {
-                Way::Body(steps) => {
-                    data = merge_over(options.data, &nested(steps, mark))?;
+                Way::Body(slot) => {
+                    data = merge_over(options.data, &slot.around(mark))?;
                     options.data = Some(serde_json::from_str::<&RawValue>(&data).map_err(Error::internal)?);
                 }
                 Way::Header(name) => {

@@ -4,9 +4,7 @@
 // this.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{
-    _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
-};
+use super::block::Block;
 
 /// What stands where in a block: a bit for each byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,20 +117,14 @@ fn marks(block: &[u8; 64]) -> Marks {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
-fn marks_avx2(block: &[u8; 64]) -> Marks {
-    let place = block.as_ptr().cast();
-    // SAFETY: 64 bytes are there, and the place needs no alignment.
-    let (a, b) = unsafe { (_mm256_loadu_si256(place), _mm256_loadu_si256(place.wrapping_add(1))) };
-    let bits =
-        |a, b| u64::from(_mm256_movemask_epi8(a) as u32) | u64::from(_mm256_movemask_epi8(b) as u32) << 32;
-    let all = |byte: u8| _mm256_set1_epi8(byte as i8);
-    let equal = |a, b, byte| bits(_mm256_cmpeq_epi8(a, all(byte)), _mm256_cmpeq_epi8(b, all(byte)));
-    let (lower_a, lower_b) = (_mm256_or_si256(a, all(CASE)), _mm256_or_si256(b, all(CASE)));
+fn marks_avx2(bytes: &[u8; 64]) -> Marks {
+    let block = Block::load(bytes);
+    let lower = block.or(CASE);
     Marks {
-        quotes: equal(a, b, b'"'),
-        backslashes: equal(a, b, b'\\'),
-        opens: equal(lower_a, lower_b, b'{'),
-        closes: equal(lower_a, lower_b, b'}'),
+        quotes: block.is(b'"'),
+        backslashes: block.is(b'\\'),
+        opens: lower.is(b'{'),
+        closes: lower.is(b'}'),
     }
 }
 

@@ -85,7 +85,9 @@ impl Exchange {
                 return Err(self.failed(run, &signed, classify::transport_failure(&failure), None, false));
             }
         };
-        if let Some((jar, url)) = self.jar.as_ref().filter(|_| hop.trusted).zip(hop.parsed()) {
+        if let Some(jar) = self.jar.as_ref().filter(|_| hop.trusted)
+            && let Some(url) = hop.parsed()
+        {
             jar.keep(&answer.head, &url);
         }
         let outcome = self.judge(run, hop, &signed, answer, permits, accept);

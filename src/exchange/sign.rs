@@ -98,7 +98,9 @@ impl<'a> Hop<'a> {
             headers.try_insert(name, value).map_err(|_| bad("so many headers"))?;
         }
         let mut said = Vec::new();
-        if let Some((jar, url)) = jar.filter(|_| self.trusted).zip(self.parsed()) {
+        if let Some(jar) = jar.filter(|_| self.trusted)
+            && let Some(url) = self.parsed()
+        {
             let configured = headers.get(header::COOKIE).map(|v| v.as_bytes());
             if let Some(cookies) = jar.join(configured, &url).and_then(|c| HeaderValue::from_bytes(&c).ok()) {
                 let text = String::from_utf8_lossy(cookies.as_bytes());

@@ -100,7 +100,7 @@ pub type apl_events_fn = Option<
 /// Blocks until the stream ends, which one that reconnects does by max_events, max_reconnect_attempts, a deadline,
 /// on_events or cancel. on_events gets chunk_size events at a time, and at the end the rest. Under drop_policy
 /// "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
-/// what does not fit into backpressure_buffer_size is dropped and counted. Thread-safe.
+/// what does not fit into backpressure_buffer_size, or into limits.max_body bytes, is dropped and counted. Thread-safe.
 ///
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none

@@ -6,7 +6,6 @@ use std::fmt::Write;
 use serde_json::value::RawValue;
 
 use crate::config::{Entries, MAX_DEPTH};
-use crate::decode;
 use crate::error::{Error, Result};
 
 /// What a call gives as its body.
@@ -51,22 +50,6 @@ pub(super) fn merge<'a>(template: Option<&'a str>, data: &'a RawValue) -> Result
     let mut out = String::with_capacity(template.len() + data.get().len());
     merge_objects(template, data.get(), 0, &mut out).map_err(not_json)?;
     Ok(Cow::Owned(out))
-}
-
-/// Is there room for something at the end of these steps? What is no object would be replaced, and nobody would notice:
-/// then, where it is.
-pub fn room_at(json: &str, steps: &[String]) -> Result<(), String> {
-    let mut here = json.trim_ascii();
-    for (depth, step) in steps.iter().enumerate() {
-        if !here.starts_with('{') {
-            return Err(format!("/{}", steps[..depth].join("/")));
-        }
-        match decode::member(here, step) {
-            Some(member) => here = member,
-            None => return Ok(()),
-        }
-    }
-    Ok(())
 }
 
 /// Data with another object put over it.

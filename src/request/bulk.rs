@@ -2,19 +2,19 @@
 
 use serde_json::value::RawValue;
 
-use super::body::{merge, room_at};
+use super::body::merge;
 use super::content::Media;
 use crate::config::Fault;
 use crate::config::endpoint::{Batch, BatchAs, BodyKind};
-use crate::decode::Path;
+use crate::decode::Slot;
 use crate::error::Result;
 
 /// How an endpoint's items stand together in a body.
 #[derive(Clone, Debug)]
 pub(super) struct Bulk {
     form: BatchAs,
-    /// items_at: the keys that lead to them.
-    steps: Vec<String>,
+    /// items_at: where they are put.
+    slot: Option<Slot>,
 }
 
 impl Bulk {
@@ -23,17 +23,19 @@ impl Bulk {
         if kind != BodyKind::Json {
             return Err(Fault::new("is for JSON: it goes with `body: json` alone"));
         }
-        let steps = match (batch.form, &batch.path) {
-            (BatchAs::ItemsAt, Some(path)) => steps(path).map_err(|f| f.under("path"))?,
+        let slot = match (batch.form, &batch.path) {
+            (BatchAs::ItemsAt, Some(path)) => {
+                Some(Slot::parse(path).map_err(|m| Fault::new(m).under("path"))?)
+            }
             (BatchAs::ItemsAt, None) => {
                 return Err(Fault::new("items_at needs `path`, where the items stand"));
             }
             (_, Some(_)) => return Err(Fault::new("goes with `as: items_at` alone").under("path")),
-            (_, None) => Vec::new(),
+            (_, None) => None,
         };
-        let bulk = Bulk { form: batch.form, steps };
-        if let (BatchAs::ItemsAt, Some(template)) = (bulk.form, template) {
-            let room = room_at(template, &bulk.steps).map_err(|place| {
+        let bulk = Bulk { form: batch.form, slot };
+        if let (Some(slot), Some(template)) = (&bulk.slot, template) {
+            let room = slot.room_in(template).map_err(|place| {
                 Fault::new(format!("leads through {place} of body_template, which is not an object"))
             });
             room.map_err(|f| f.under("path"))?;
@@ -64,15 +66,8 @@ impl Bulk {
             return Ok(list);
         }
         list.push(']');
-        if self.steps.is_empty() {
-            return Ok(list);
-        }
-        let mut body = String::with_capacity(list.len() + 64);
-        for step in &self.steps {
-            body += &format!("{{{}:", serde_json::Value::from(step.as_str()));
-        }
-        body += &list;
-        body.extend(self.steps.iter().map(|_| '}'));
+        let Some(slot) = &self.slot else { return Ok(list) };
+        let body = slot.around(&list);
         let data = super::body::data(&body)?;
         Ok(merge(template, data)?.into_owned())
     }
@@ -85,15 +80,6 @@ impl Bulk {
             BatchAs::JsonArray | BatchAs::ItemsAt => (super::content::JSON, Media::Default),
         }
     }
-}
-
-/// The keys of a dotted path or a JSON Pointer.
-fn steps(path: &str) -> Result<Vec<String>, Fault> {
-    let read = Path::parse(path).map_err(Fault::new)?;
-    let steps = read
-        .steps()
-        .ok_or_else(|| Fault::new("must be dotted or a JSON Pointer: a query has no one place"))?;
-    Ok(steps.to_vec())
 }
 
 #[cfg(test)]

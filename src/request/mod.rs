@@ -17,7 +17,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, data, items, merge_over, room_at};
+pub use body::{Body, data, items, merge_over};
 pub use content::{Content, Piece};
 pub use options::{Call, CallOptions, OptionKeys, PartKeys};
 pub use prepared::{Key, Prepared, path_and_query};

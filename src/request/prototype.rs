@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::body::{Body, room_at};
+use super::body::Body;
 use super::bulk::Bulk;
 use super::content::{Bodies, Content, Media, Typed};
 use super::graphql::{self, Graphql};
@@ -125,7 +125,7 @@ fn set<N: AsRef<str>, V>(headers: &mut Vec<(N, V)>, name: N, value: V) {
 
 /// Has the body room for a listing's token? It would take the place of what is no object, and nobody would notice.
 fn check_cursor(endpoint: &Endpoint, template: Option<&str>) -> Result<(), Fault> {
-    let Some(Paging { style: Style::Marks { way: Way::Body(steps), .. }, .. }) = &endpoint.paging else {
+    let Some(Paging { style: Style::Marks { way: Way::Body(slot), .. }, .. }) = &endpoint.paging else {
         return Ok(());
     };
     let place = |what: String| Fault::new(what).under("cursor_body_path").under("pagination");
@@ -135,7 +135,7 @@ fn check_cursor(endpoint: &Endpoint, template: Option<&str>) -> Result<(), Fault
     if !matches!(endpoint.keys.body, BodyKind::Json | BodyKind::Form) {
         return Err(place("needs a JSON body".into()));
     }
-    let room = room_at(template.unwrap_or("{}"), steps);
+    let room = slot.room_in(template.unwrap_or("{}"));
     room.map_err(|there| place(format!("leads through {there} of body_template, which is not an object")))
 }
 

@@ -53,7 +53,22 @@ pub fn consume(mut events: Events, token: &Token, on_events: Option<OnEvents<'_>
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Owned>,
+    bytes: u64,
     dropped: u64,
+}
+
+impl Queue {
+    fn push(&mut self, event: Owned) {
+        self.bytes += event.size();
+        self.waiting.push_back(event);
+    }
+
+    /// Takes the first ones out.
+    fn take(&mut self, most: usize) -> Vec<Owned> {
+        let taken: Vec<Owned> = self.waiting.drain(..most.min(self.waiting.len())).collect();
+        self.bytes -= taken.iter().map(Owned::size).sum::<u64>();
+        taken
+    }
 }
 
 /// Who takes them, and what it has done.
@@ -62,6 +77,8 @@ struct Taker<'e> {
     queue: Arc<Mutex<Queue>>,
     chunk_size: usize,
     most: usize,
+    /// So many bytes are as full as `most` events.
+    most_bytes: u64,
     /// Events that are taken together: never more than the queue holds.
     chunk: usize,
     stopped: bool,
@@ -89,6 +106,7 @@ impl<'e> Taker<'e> {
             queue: Arc::default(),
             chunk_size: settings.chunk_size,
             most: settings.queue,
+            most_bytes: settings.limits.max_body,
             chunk: settings.chunk_size.min(settings.queue),
             stopped: false,
             last_id: None,
@@ -100,7 +118,7 @@ impl<'e> Taker<'e> {
 
     fn block(&mut self, events: &mut Events) -> Result<()> {
         while let Some(event) = next(events)? {
-            self.queue.lock().waiting.push_back(event);
+            self.queue.lock().push(event);
             while self.take_chunk(false) {}
             if self.stopped {
                 break;
@@ -110,23 +128,24 @@ impl<'e> Taker<'e> {
     }
 
     fn drop_some(&mut self, events: &mut Events, policy: DropPolicy, token: &Token) -> Result<()> {
-        let (queue, most, chunk) = (self.queue.clone(), self.most, self.chunk);
+        let (queue, most, most_bytes, chunk) = (self.queue.clone(), self.most, self.most_bytes, self.chunk);
         let read = || {
             while let Some(event) = next(events)? {
                 let mut queue = queue.lock();
-                let lost = match policy {
-                    _ if queue.waiting.len() < most => {
-                        queue.waiting.push_back(event);
-                        None
-                    }
-                    DropPolicy::DropNewest => Some(event),
-                    _ => {
-                        queue.waiting.push_back(event);
-                        queue.waiting.pop_front()
-                    }
+                let has_room = |queue: &Queue| {
+                    queue.waiting.len() < most
+                        && (queue.waiting.is_empty() || queue.bytes + event.size() <= most_bytes)
                 };
-                queue.dropped += lost.map_or(0, |event| count(&event));
-                let due = queue.waiting.len() >= chunk;
+                if policy != DropPolicy::DropNewest {
+                    while !has_room(&queue) {
+                        queue.dropped += queue.take(1).iter().map(count).sum::<u64>();
+                    }
+                }
+                match has_room(&queue) {
+                    true => queue.push(event),
+                    false => queue.dropped += count(&event),
+                }
+                let due = queue.waiting.len() >= chunk || queue.bytes >= most_bytes;
                 drop(queue);
                 if due {
                     errand::knock();
@@ -152,10 +171,11 @@ impl<'e> Taker<'e> {
     fn take_chunk(&mut self, rest: bool) -> bool {
         let mut queue = self.queue.lock();
         let there = queue.waiting.len();
-        if self.stopped || there == 0 || there < self.chunk && !rest {
+        let is_due = there >= self.chunk || queue.bytes >= self.most_bytes || rest;
+        if self.stopped || there == 0 || !is_due {
             return false;
         }
-        let chunk: Vec<Owned> = queue.waiting.drain(..there.min(self.chunk)).collect();
+        let chunk = queue.take(self.chunk);
         drop(queue);
         self.processed += chunk.iter().map(count).sum::<u64>();
         self.chunks += 1;

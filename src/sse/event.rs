@@ -141,6 +141,11 @@ impl Owned {
             decode_json: self.decode_json,
         }
     }
+
+    /// The bytes that it holds.
+    pub fn size(&self) -> u64 {
+        (self.name.len() + self.id.len() + self.data.len()) as u64
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,17 @@ mod c {
 
     type Handle = c_void;
 
+    /// A call of an endpoint: its parameters, or the data, are what stands behind it.
+    pub type Asking = unsafe extern "C" fn(
+        *const Handle,
+        *const c_char,
+        *const c_char,
+        *const c_char,
+        *const Handle,
+        *mut *mut Handle,
+        *mut *mut Handle,
+    ) -> i32;
+
     unsafe extern "C" {
         pub fn apl_connector_new(
             config: *const c_char,
@@ -567,6 +578,23 @@ impl Api {
         })
     }
 
+    /// What `call` makes: a call of one of the functions that take an endpoint, its parameters or data, and options.
+    fn asking(
+        &self,
+        function: c::Asking,
+        endpoint: &str,
+        second: Option<&str>,
+        options: Option<&str>,
+        cancel: Option<&Cancel>,
+    ) -> impl FnOnce(*mut *mut c_void, *mut *mut c_void) -> i32 {
+        let (endpoint, second, options) = (c_text(endpoint), optional(second), optional(options));
+        // SAFETY: the texts, the connector and the token live through the call; the out-pointers are valid.
+        move |out, error| unsafe {
+            let (second, options) = (pointer(&second), pointer(&options));
+            function(self.0, endpoint.as_ptr(), second, options, token(cancel), out, error)
+        }
+    }
+
     /// `fetch` with a cancel token.
     pub fn fetch_until<'a>(
         &self,
@@ -575,13 +603,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Answer, Fault> {
-        let (endpoint, params, options) =
-            (c_text(endpoint), optional(params.into()), optional(options.into()));
-        // SAFETY: the texts, the connector and the token live through the call; the out-pointers are valid.
-        response(|out, error| unsafe {
-            let (params, options) = (pointer(&params), pointer(&options));
-            c::apl_fetch(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
-        })
+        response(self.asking(c::apl_fetch, endpoint, params.into(), options.into(), cancel))
     }
 
     pub fn send<'a>(
@@ -601,19 +623,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Answer, Fault> {
-        let (endpoint, data, options) = (c_text(endpoint), c_text(data), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
-        response(|out, error| unsafe {
-            c::apl_send(
-                self.0,
-                endpoint.as_ptr(),
-                data.as_ptr(),
-                pointer(&options),
-                token(cancel),
-                out,
-                error,
-            )
-        })
+        response(self.asking(c::apl_send, endpoint, Some(data), options.into(), cancel))
     }
 
     pub fn send_bytes<'a>(
@@ -634,7 +644,7 @@ impl Api {
         cancel: Option<&Cancel>,
     ) -> Result<Answer, Fault> {
         let (endpoint, options) = (c_text(endpoint), optional(options.into()));
-        // SAFETY: as in `fetch_until`; the bytes are borrowed for the call.
+        // SAFETY: as in `asking`; the bytes are borrowed for the call.
         response(|out, error| unsafe {
             let (body, len) = (body.as_ptr(), body.len());
             c::apl_send_bytes(
@@ -658,14 +668,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Stream, Fault> {
-        let (endpoint, params, options) =
-            (c_text(endpoint), optional(params.into()), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
-        call(|out, error| unsafe {
-            let (params, options) = (pointer(&params), pointer(&options));
-            c::apl_stream_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
-        })
-        .map(Stream)
+        call(self.asking(c::apl_stream_open, endpoint, params.into(), options.into(), cancel)).map(Stream)
     }
 
     /// Opens a listing page by page.
@@ -676,14 +679,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Stream, Fault> {
-        let (endpoint, params, options) =
-            (c_text(endpoint), optional(params.into()), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
-        call(|out, error| unsafe {
-            let (params, options) = (pointer(&params), pointer(&options));
-            c::apl_pages_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
-        })
-        .map(Stream)
+        call(self.asking(c::apl_pages_open, endpoint, params.into(), options.into(), cancel)).map(Stream)
     }
 
     /// Opens a listing record by record.
@@ -694,14 +690,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Stream, Fault> {
-        let (endpoint, params, options) =
-            (c_text(endpoint), optional(params.into()), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
-        call(|out, error| unsafe {
-            let (params, options) = (pointer(&params), pointer(&options));
-            c::apl_records_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
-        })
-        .map(Stream)
+        call(self.asking(c::apl_records_open, endpoint, params.into(), options.into(), cancel)).map(Stream)
     }
 
     /// Downloads without a progress callback.
@@ -728,7 +717,7 @@ impl Api {
         let mut on_progress = on_progress;
         let wanted = on_progress.is_some();
         let user_data = on_progress.as_mut().map_or(null_mut(), |f| std::ptr::from_mut(f).cast());
-        // SAFETY: as in `fetch_until`; the callback's data lives through the call.
+        // SAFETY: as in `asking`; the callback's data lives through the call.
         let status = unsafe {
             let (endpoint, path, options) = (endpoint.as_ptr(), path.as_ptr(), options.as_ptr());
             let callback = wanted.then_some(tell as unsafe extern "C" fn(*const c_void, *mut c_void) -> i32);
@@ -758,14 +747,7 @@ impl Api {
         options: impl Into<Option<&'a str>>,
         cancel: Option<&Cancel>,
     ) -> Result<Stream, Fault> {
-        let (endpoint, params, options) =
-            (c_text(endpoint), optional(params.into()), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
-        call(|out, error| unsafe {
-            let (params, options) = (pointer(&params), pointer(&options));
-            c::apl_sse_open(self.0, endpoint.as_ptr(), params, options, token(cancel), out, error)
-        })
-        .map(Stream)
+        call(self.asking(c::apl_sse_open, endpoint, params.into(), options.into(), cancel)).map(Stream)
     }
 
     /// Takes the events of a stream, and gives the status too; without `on_events` the summary has them.
@@ -797,7 +779,7 @@ impl Api {
             None => (None, null_mut()),
         };
         let mut status = 0;
-        // SAFETY: as in `fetch_until`; the callback lives through the call.
+        // SAFETY: as in `asking`; the callback lives through the call.
         let answer = response(|out, error| unsafe {
             let options = pointer(&options);
             status = c::apl_consume_sse(
@@ -825,7 +807,7 @@ impl Api {
     ) -> Result<Answer, Fault> {
         let (endpoint, params, options) =
             (optional(endpoint.into()), optional(params.into()), optional(options.into()));
-        // SAFETY: as in `fetch_until`.
+        // SAFETY: as in `asking`.
         response(|out, error| unsafe {
             let (endpoint, params, options) = (pointer(&endpoint), pointer(&params), pointer(&options));
             c::apl_explain(self.0, endpoint, params, options, out, error)
@@ -838,7 +820,7 @@ impl Api {
 
     /// `health` with a cancel token.
     pub fn health_until(&self, cancel: Option<&Cancel>) -> Result<Answer, Fault> {
-        // SAFETY: as in `fetch_until`.
+        // SAFETY: as in `asking`.
         response(|out, error| unsafe { c::apl_check_health(self.0, token(cancel), out, error) })
     }
 }
