@@ -103,14 +103,14 @@ pub unsafe extern "C" fn apl_progress_percent(progress: *const apl_progress) -> 
     unsafe { get(progress, -1.0, |p| p.percent().unwrap_or(-1.0)) }
 }
 
-/// The number of the chunk that came last, from 0.
+/// How many chunks have come; the number of the last one, from 1.
 ///
 /// @return 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_progress_chunk_index(progress: *const apl_progress) -> i64 {
     // SAFETY: NULL or alive, by contract.
-    unsafe { get(progress, 0, |p| bytes(p.chunks.saturating_sub(1))) }
+    unsafe { get(progress, 0, |p| bytes(p.chunks)) }
 }
 
 /// Tells whether the transfer goes on from an earlier part.
