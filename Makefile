@@ -1,6 +1,8 @@
 # make demo            builds the library and the demo API, and runs the quickstart against it
 # make test            everything that a change must pass; minutes
 # make test-reference  the library against apilinker, field by field: docs/differences.md, docs/reference-parity.md
+# make docs            the reference of apl.h and apl.hpp, in target/docs
+# make test-docs       every snippet of docs/guide compiled and run, the reference, and what an editor makes of connectors
 # make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy, servers of lists, GraphQL, OAuth and AWS
 # make test-fuzz       the readers of what comes from outside, at random, against simple models
 # make conformance     other projects' cases, from the folder APL_CONFORMANCE_DIR, and our own in their form
@@ -49,13 +51,15 @@ help:
 
 # --- what is needed -----------------------------------------------------------------------------------------
 
-.PHONY: need-demo need-test need-reference need-servers need-conformance need-fuzz need-windows need-bench
+.PHONY: need-demo need-test need-reference need-docs need-servers need-conformance need-fuzz need-windows need-bench
 need-demo:
 	@.ci/need cargo gcc
 need-test: need-demo
 	@.ci/need rustfmt clippy g++ clang nm libasan valgrind strace openssl curl python3 go
 need-reference: need-demo
 	@.ci/need python3
+need-docs: need-demo
+	@.ci/need doxygen
 need-servers: need-demo
 	@.ci/need python3 openssl nginx squid microsocks zstd caddy npm docker-registry libfaketime
 need-conformance: need-demo
@@ -210,6 +214,35 @@ target/reference/requirements.txt: tests/reference/requirements.txt
 	@python3 -m venv --clear target/reference
 	@target/reference/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@cp $< $@
+
+# --- documentation ------------------------------------------------------------------------------------------
+
+DOXYGEN = APL_VERSION=$$(sed -n 's/^\#define APL_VERSION "\(.*\)"/\1/p' include/apl.h) doxygen -
+GUIDE_EDITOR := target/guide/editor/package-lock.json
+.PHONY: docs test-docs need-test-docs
+docs: need-docs
+	$(call say,the reference)
+	@mkdir -p target/docs
+	@{ cat docs/reference/Doxyfile; echo 'INPUT = include/apl.h docs/reference/c.dox'; } | $(DOXYGEN)
+	@{ cat docs/reference/Doxyfile; echo 'WARN_NO_PARAMDOC = NO'; } | $(DOXYGEN)
+	@echo 'target/docs/index.html'
+
+need-test-docs: need-docs
+	@.ci/need g++ libasan python3 go npm curl
+
+# PAGE: only these pages.
+test-docs: need-test-docs docs lib servers $(GUIDE_EDITOR)
+	$(call say,the guide: every snippet compiled and run)
+	@python3 -B tests/guide/run.py $(PAGE)
+	$(call say,connectors in an editor)
+	@node tests/guide/editor/check.mjs target/guide/editor.json target/guide/pages $(CURDIR)
+
+$(GUIDE_EDITOR): tests/guide/editor/package-lock.json
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@cp tests/guide/editor/package.json tests/guide/editor/package-lock.json $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
 
 # --- servers of others --------------------------------------------------------------------------------------
 

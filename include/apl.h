@@ -192,15 +192,15 @@ enum apl_log_level
    */
   APL_LOG_LEVEL_WARN = 2,
   /**
-   * What happens, in a few lines per call.
+   * What happens, in few words; no message of this version has this level.
    */
   APL_LOG_LEVEL_INFO = 3,
   /**
-   * What happens, in detail.
+   * What happens, in detail: each request and its outcome, and why it is repeated.
    */
   APL_LOG_LEVEL_DEBUG = 4,
   /**
-   * Everything.
+   * Everything: requests and answers as they are on the wire, bodies in part.
    */
   APL_LOG_LEVEL_TRACE = 5,
 };
@@ -395,6 +395,7 @@ typedef void (*apl_log_fn)(int32_t level, const char *message, void *user_data);
  * connector are allowed in it.
  *
  * @param events  count pointers, valid until the callback returns
+ * @param count  how many they are, at least 1
  * @param user_data  what was handed to the call
  * @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
  * @since 0.1.0
@@ -409,6 +410,8 @@ extern "C" {
 
 /**
  * Makes a cancel token.
+ *
+ * Thread-safe.
  *
  * @return a handle to free with apl_cancel_free, never NULL
  * @since 0.1.0
@@ -431,6 +434,7 @@ void apl_cancel_trigger(const struct apl_cancel *cancel);
  *
  * Thread-safe, and async-signal-safe on POSIX.
  *
+ * @param cancel  a token, or NULL
  * @return 1 or 0; 0 if cancel is NULL
  * @since 0.1.0
  */
@@ -451,6 +455,7 @@ APL_API void apl_cancel_free(struct apl_cancel *cancel);
  *
  * Nothing is connected yet. Thread-safe.
  *
+ * @param config_json  UTF-8, of 8 MiB at most
  * @param out  receives a handle to free with apl_connector_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
  * @return OK, INVALID_CONFIG, or a problem with an argument
@@ -492,6 +497,7 @@ APL_API void apl_connector_free(struct apl_connector *connector);
  *
  * It is set before the first call; one that was set before is replaced. One thread at a time.
  *
+ * @param connector  before its first call
  * @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
  * @param user_data  handed to on_token and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -512,6 +518,7 @@ apl_status apl_connector_on_token(struct apl_connector *connector,
  * It is set before the first call, and never sees a request to another origin; one that was set before is
  * replaced. One thread at a time.
  *
+ * @param connector  before its first call
  * @param on_request  may read the request and set headers and query parameters, which are shown nowhere
  * @param user_data  handed to on_request and drop
  * @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -531,6 +538,7 @@ apl_status apl_connector_on_request(struct apl_connector *connector,
  *
  * Blocks until there is a verdict. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -551,12 +559,16 @@ apl_status apl_check_health(const struct apl_connector *connector,
  * same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
  * so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+ *   and SCHEMA where the answer is not what the endpoint says; PAGINATION where a listing cannot go on; FILE for a
+ *   body_file
  * @since 0.1.0
  */
 APL_API
@@ -577,12 +589,15 @@ apl_status apl_fetch(const struct apl_connector *connector,
  * same array, it has the call go on: what is done is not sent again. An item that may have been processed is sent
  * again only where that is harmless: by its method, or under the idempotency_key that it was sent with.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param data_json  one item, or an array of items
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK if all of it is; UNKNOWN_ENDPOINT, INVALID_ARGUMENT and, for request_schema, SCHEMA, before anything is
+ *   sent; what a request can fail with; DECODE. Of a list, the first failure's
  * @since 0.1.0
  */
 APL_API
@@ -599,6 +614,7 @@ apl_status apl_send(const struct apl_connector *connector,
  *
  * Blocks until it is done. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param body  borrowed until the call returns; NULL with a body_len of 0 is an empty body
  * @param body_len  in bytes
@@ -606,6 +622,8 @@ apl_status apl_send(const struct apl_connector *connector,
  * @param cancel  cancels the call; NULL: nothing does
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+ *   and SCHEMA where the answer is not what the endpoint says
  * @since 0.1.0
  */
 APL_API
@@ -624,11 +642,13 @@ apl_status apl_send_bytes(const struct apl_connector *connector,
  * It is the request of apl_fetch; the body of the answer is JSON: method, url, headers, body, curl and notes.
  * Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration; NULL: tell the resolved configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param out  receives an answer to free with apl_response_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, or a problem with an argument
  * @since 0.1.0
  */
 APL_API
@@ -647,6 +667,7 @@ apl_status apl_explain(const struct apl_connector *connector,
  * the part stays, and the next call goes on with it where the server can tell that the resource is the same.
  * One download at a time writes a target; another one: APL_STATUS_BUSY. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param destination_path  UTF-8; a missing parent folder is made; with the option use_server_name, a folder
  * @param params_json  query and path parameters, a JSON object; NULL: none
@@ -677,6 +698,7 @@ apl_status apl_download(const struct apl_connector *connector,
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return APL_STATUS_OK if error is NULL
  * @since 0.1.0
  */
@@ -687,6 +709,7 @@ APL_API apl_status apl_error_status(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error; NULL if error is NULL
  * @since 0.1.0
  */
@@ -697,6 +720,7 @@ APL_API const char *apl_error_message(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return a static string; NULL if error is NULL
  * @since 0.1.0
  */
@@ -708,6 +732,7 @@ const char *apl_error_category(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return 0 if there was no answer, or error is NULL
  * @since 0.1.0
  */
@@ -719,6 +744,7 @@ APL_API int32_t apl_error_http_status(const struct apl_error *error);
  * It may where the failure passes by itself and the request was not processed, or may be processed twice
  * without harm. Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return 1 or 0; 0 if error is NULL
  * @since 0.1.0
  */
@@ -730,6 +756,7 @@ int32_t apl_error_is_retryable(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return -1 if the server did not say, or error is NULL
  * @since 0.1.0
  */
@@ -740,6 +767,7 @@ APL_API int64_t apl_error_retry_after_ms(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error, not to be freed; NULL if there was no answer, or error is NULL
  * @since 0.1.0
  */
@@ -751,6 +779,7 @@ const struct apl_response *apl_error_response(const struct apl_error *error);
  *
  * Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error, not to be freed; NULL if nothing came, or error is NULL
  * @since 0.1.0
  */
@@ -762,6 +791,7 @@ const struct apl_response *apl_error_partial(const struct apl_error *error);
  *
  * It is made when first asked for. Thread-safe.
  *
+ * @param error  from a failed call, or NULL
  * @return borrowed from the error; NULL if error is NULL
  * @since 0.1.0
  */
@@ -796,6 +826,7 @@ void apl_log_set(int32_t max_level,
 /**
  * The endpoint that is transferred.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return borrowed like the progress; NULL if progress is NULL
  * @since 0.1.0
  */
@@ -804,6 +835,7 @@ APL_API const char *apl_progress_endpoint(const struct apl_progress *progress);
 /**
  * The bytes that are there, those of an earlier part included.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -812,6 +844,7 @@ APL_API int64_t apl_progress_bytes_processed(const struct apl_progress *progress
 /**
  * The bytes that came in this call.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -820,6 +853,7 @@ APL_API int64_t apl_progress_bytes_streamed(const struct apl_progress *progress)
 /**
  * The bytes there will be in all.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -828,6 +862,7 @@ APL_API int64_t apl_progress_total_bytes(const struct apl_progress *progress);
 /**
  * How much is there, from 0 to 100.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -836,6 +871,7 @@ APL_API double apl_progress_percent(const struct apl_progress *progress);
 /**
  * How many chunks have come; the number of the last one, from 1.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -844,6 +880,7 @@ APL_API int64_t apl_progress_chunk_index(const struct apl_progress *progress);
 /**
  * Tells whether the transfer goes on from an earlier part.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 1 or 0; 0 if progress is NULL
  * @since 0.1.0
  */
@@ -852,6 +889,7 @@ APL_API int32_t apl_progress_resumed(const struct apl_progress *progress);
 /**
  * Tells whether everything is there.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 1 or 0; 0 if progress is NULL
  * @since 0.1.0
  */
@@ -860,6 +898,7 @@ APL_API int32_t apl_progress_done(const struct apl_progress *progress);
 /**
  * The speed, in bytes per second.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL
  * @since 0.1.0
  */
@@ -868,6 +907,7 @@ APL_API double apl_progress_bytes_per_second(const struct apl_progress *progress
 /**
  * How long it will still take, in milliseconds.
  *
+ * @param progress  from a callback or a stream, or NULL
  * @return -1 if unknown, or progress is NULL
  * @since 0.1.0
  */
@@ -876,6 +916,7 @@ APL_API int64_t apl_progress_eta_ms(const struct apl_progress *progress);
 /**
  * The method of a request.
  *
+ * @param request  the callback's
  * @return borrowed until the callback returns; NULL if request is NULL
  * @since 0.1.0
  */
@@ -884,6 +925,7 @@ APL_API const char *apl_request_method(const struct apl_request *request);
 /**
  * The URL of a request, with its query.
  *
+ * @param request  the callback's
  * @return borrowed until the callback returns; NULL if request is NULL
  * @since 0.1.0
  */
@@ -892,6 +934,7 @@ APL_API const char *apl_request_url(const struct apl_request *request);
 /**
  * The value of a header of a request; also of Host, and of Content-Length where the body lies in memory.
  *
+ * @param request  the callback's
  * @param name  upper and lower case do not matter
  * @return borrowed until the callback returns; NULL if there is no such header, or an argument is NULL
  * @since 0.1.0
@@ -903,6 +946,7 @@ const char *apl_request_header(const struct apl_request *request,
 /**
  * The body of a request, copied for the callback when it first asks for it.
  *
+ * @param request  the callback's
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory
  * @since 0.1.0
@@ -916,9 +960,11 @@ const uint8_t *apl_request_body(const struct apl_request *request,
  *
  * Its value is shown in no log. Those that frame the message, as Content-Length, cannot be set.
  *
+ * @param request  the callback's
  * @param name  the header's name
  * @param value  without line breaks
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; INVALID_ARGUMENT for a name or a value that no header can have, or one that frames the message
  * @since 0.1.0
  */
 APL_API
@@ -932,9 +978,11 @@ apl_status apl_request_set_header(struct apl_request *request,
  *
  * Its value is shown in no log.
  *
+ * @param request  the callback's
  * @param name  not encoded
  * @param value  not encoded
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK, or a problem with an argument
  * @since 0.1.0
  */
 APL_API
@@ -948,6 +996,7 @@ apl_status apl_request_set_query(struct apl_request *request,
  *
  * Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed from the answer; a NUL byte follows the body; NULL only if response is NULL
  * @since 0.1.0
@@ -959,6 +1008,7 @@ APL_API const uint8_t *apl_response_body(const struct apl_response *response, si
  *
  * Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @return 0 if the answer did not come over HTTP, or response is NULL
  * @since 0.1.0
  */
@@ -970,6 +1020,7 @@ APL_API int32_t apl_response_http_status(const struct apl_response *response);
  * Bytes that are not UTF-8 are replaced. All headers in the order of the wire are in the meta. Of a fetch
  * of several pages it is the last answer's. Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @param name  upper and lower case do not matter
  * @return borrowed from the answer; NULL if there is no such header, or an argument is NULL
  * @since 0.1.0
@@ -985,6 +1036,7 @@ const char *apl_response_header(const struct apl_response *response,
  *
  * It is made when first asked for. Thread-safe.
  *
+ * @param response  an answer, or NULL
  * @return borrowed from the answer; NULL if response is NULL
  * @since 0.1.0
  */
@@ -1077,6 +1129,7 @@ apl_status apl_auth_finish(const struct apl_connector *connector,
  * "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
  * what does not fit into backpressure_buffer_size, or into limits.max_body bytes, is dropped and counted. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
@@ -1109,12 +1162,15 @@ apl_status apl_consume_sse(const struct apl_connector *connector,
  * tells the id of the last event; another method, and a stream with a sentinel, where "reconnect" is true. Events
  * that a server sends again are delivered again. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with, where that does not pass by itself;
+ *   PROTOCOL for an answer that is no event stream
  * @since 0.1.0
  */
 APL_API
@@ -1130,6 +1186,7 @@ apl_status apl_sse_open(const struct apl_connector *connector,
  * The kind of an event, one of apl_kind: comments only with the option "comments", connects and disconnects only with
  * "lifecycle".
  *
+ * @param event  from a callback or a stream, or NULL
  * @return 0 if event is NULL
  * @since 0.1.0
  */
@@ -1140,6 +1197,7 @@ int32_t apl_event_kind(const struct apl_event *event);
  * The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
  * "disconnected".
  *
+ * @param event  from a callback or a stream, or NULL
  * @return borrowed like the event; NULL if event is NULL
  * @since 0.1.0
  */
@@ -1149,6 +1207,7 @@ const char *apl_event_type(const struct apl_event *event);
 /**
  * The id of an event: its own, or that of the last event that had one.
  *
+ * @param event  from a callback or a stream, or NULL
  * @return borrowed like the event; NULL if there is none, or event is NULL
  * @since 0.1.0
  */
@@ -1158,6 +1217,7 @@ APL_API const char *apl_event_id(const struct apl_event *event);
  * The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
  * disconnect, why.
  *
+ * @param event  from a callback or a stream, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
  * @since 0.1.0
@@ -1170,6 +1230,7 @@ const uint8_t *apl_event_data(const struct apl_event *event,
  * An event as a JSON object: id, event, data, retry, raw_data. data is JSON where it is some and the option
  * "decode_json" is not false, else the same text as raw_data.
  *
+ * @param event  from a callback or a stream, or NULL
  * @param len  receives the number of bytes; NULL: not wanted
  * @return borrowed like the event; a NUL byte follows; NULL if event is NULL
  * @since 0.1.0
@@ -1181,6 +1242,7 @@ const char *apl_event_json(const struct apl_event *event,
 /**
  * The wait before the next reconnect that an event asked for, in milliseconds; of a disconnect, how long it will be.
  *
+ * @param event  from a callback or a stream, or NULL
  * @return -1 if there is none, or event is NULL
  * @since 0.1.0
  */
@@ -1204,12 +1266,15 @@ APL_API const char *apl_status_name(int32_t status);
  * Blocks until the head of the answer is there. Chunks have the option "chunk_size" (65536 bytes), but for the
  * last one. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with; RANGE for another part than the one
+ *   that was asked for; CHECKSUM for another expected_size or expected_type
  * @since 0.1.0
  */
 APL_API
@@ -1228,12 +1293,15 @@ apl_status apl_stream_open(const struct apl_connector *connector,
  * what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
  * from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+ *   apl_stream_next
  * @since 0.1.0
  */
 APL_API
@@ -1251,12 +1319,15 @@ apl_status apl_pages_open(const struct apl_connector *connector,
  * As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
  * Thread-safe.
  *
+ * @param connector  whose API it is
  * @param endpoint  its name in the configuration
  * @param params_json  query and path parameters, a JSON object; NULL: none
  * @param options_json  a JSON object; NULL: the defaults
  * @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
  * @param out  receives a stream to free with apl_stream_free; NULL on failure
  * @param error  receives an error to free with apl_error_free; NULL: not wanted
+ * @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+ *   apl_stream_next
  * @since 0.1.0
  */
 APL_API
@@ -1274,6 +1345,7 @@ apl_status apl_records_open(const struct apl_connector *connector,
  * What came before a failure is returned first. END, errors and a panic are final: from then on each call returns
  * the same. One thread at a time; from a second one: APL_STATUS_BUSY.
  *
+ * @param stream  from a function that opens one, or NULL
  * @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
  *   wanted
  * @param len  receives the number of bytes; NULL: not wanted
@@ -1292,6 +1364,7 @@ apl_status apl_stream_next(struct apl_stream *stream,
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next, not to be freed; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1303,6 +1376,7 @@ const struct apl_response *apl_stream_response(struct apl_stream *stream);
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1313,6 +1387,7 @@ APL_API const struct apl_event *apl_stream_event(struct apl_stream *stream);
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if stream is NULL
  * @since 0.1.0
  */
@@ -1323,6 +1398,7 @@ APL_API const struct apl_progress *apl_stream_progress(struct apl_stream *stream
  *
  * It belongs to the thread that calls apl_stream_next.
  *
+ * @param stream  from a function that opens one, or NULL
  * @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
  * @since 0.1.0
  */
@@ -1351,6 +1427,7 @@ APL_API void apl_stream_free(struct apl_stream *stream);
  *
  * Compare it with APL_ABI_VERSION, which is the header's. Thread-safe.
  *
+ * @return APL_ABI_VERSION, where library and header belong together
  * @since 0.1.0
  */
 APL_API uint32_t apl_abi_version(void);
@@ -1370,6 +1447,7 @@ APL_API const char *apl_version(void);
  *
  * Compare it with APL_VERSION_NUMBER, which is the header's. Thread-safe.
  *
+ * @return APL_VERSION_NUMBER, where library and header are of one version
  * @since 0.1.0
  */
 APL_API uint32_t apl_version_number(void);

@@ -160,15 +160,15 @@ enum class LogLevel : int32_t {
    */
   Warn = 2,
   /**
-   * What happens, in a few lines per call.
+   * What happens, in few words; no message of this version has this level.
    */
   Info = 3,
   /**
-   * What happens, in detail.
+   * What happens, in detail: each request and its outcome, and why it is repeated.
    */
   Debug = 4,
   /**
-   * Everything.
+   * Everything: requests and answers as they are on the wire, bodies in part.
    */
   Trace = 5,
 };
@@ -210,6 +210,7 @@ enum class Kind : int32_t {
 #include <vector>
 #if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
 #  include <string_view>
+/** Defined where std::string_view is there, and with it the functions that return one. @since 0.1.0 */
 #  define APL_HAS_STRING_VIEW 1
 #endif
 
@@ -301,10 +302,12 @@ class Response : public ResponseView {
   /** Takes over a C handle. @since 0.1.0 */
   explicit Response(apl_response* handle) noexcept : ResponseView(handle), owner_(handle) {}
 
+  /** Takes over what the other one holds, and leaves it empty. @since 0.1.0 */
   Response(Response&& other) noexcept : ResponseView(other.get()), owner_(std::move(other.owner_)) {
     other.point_to(nullptr);
   }
 
+  /** Frees what it holds, takes over what the other one holds, and leaves that empty. @since 0.1.0 */
   Response& operator=(Response&& other) noexcept {
     if (this != &other) {
       owner_ = std::move(other.owner_);
@@ -398,8 +401,11 @@ class Error : public std::exception {
  */
 class Text {
  public:
+  /** NULL. @since 0.1.0 */
   Text(std::nullptr_t) noexcept : text_(nullptr) {}
+  /** A C string, or NULL. @since 0.1.0 */
   Text(const char* text) noexcept : text_(text) {}
+  /** A string; throws INVALID_ARGUMENT where a NUL is inside. @since 0.1.0 */
   Text(const std::string& text) : text_(text.c_str()) {
     if (text.find('\0') != std::string::npos) {
       throw Error(APL_STATUS_INVALID_ARGUMENT, "a string argument has a NUL inside");
@@ -671,7 +677,9 @@ using ProgressSink = std::function<std::int32_t(const apl_progress*)>;
  * @since 0.1.0
  */
 struct Downloaded {
+  /** Ok or Stopped. @since 0.1.0 */
   Status status;
+  /** The summary, JSON. @since 0.1.0 */
   Response summary;
 };
 
@@ -733,7 +741,9 @@ using EventTaker = std::function<std::int32_t(const std::vector<Event>&)>;
  * @since 0.1.0
  */
 struct Consumed {
+  /** Ok or Stopped. @since 0.1.0 */
   Status status;
+  /** The summary, JSON. @since 0.1.0 */
   Response summary;
 };
 

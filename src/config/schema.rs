@@ -31,18 +31,20 @@ inline! {
     Seconds => json_schema!({"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}),
     Delay => json_schema!({"type": "number", "minimum": 0, "maximum": 1e9}),
     Rate => json_schema!({"type": "number", "exclusiveMinimum": 0}),
-    Size => json_schema!({"anyOf": [
-        {"type": "integer", "minimum": 1},
-        {"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$"},
-    ]}),
-    Statuses => json_schema!({"anyOf": [
-        {"type": "integer", "minimum": 100, "maximum": 599},
-        {"type": "string", "pattern": "^[1-5]([0-9]{2}|[xX]{2})$"},
-        {"type": "array", "items": {"anyOf": [
-            {"type": "integer", "minimum": 100, "maximum": 599},
-            {"type": "string", "pattern": "^[1-5]([0-9]{2}|[xX]{2})$"},
-        ]}},
-    ]}),
+    Size => {
+        let what = "must be a number of bytes, as 65536 or \"64KiB\"";
+        json_schema!({"anyOf": [
+            {"type": "integer", "minimum": 1, "patternErrorMessage": what},
+            {"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT][iI]?)?[bB]?$", "patternErrorMessage": what},
+        ]})
+    },
+    Statuses => {
+        let what = "must be a status, as 404 or \"5xx\"";
+        let number = json!({"type": "integer", "minimum": 100, "maximum": 599, "patternErrorMessage": what});
+        let pattern = "^[1-5]([0-9]{2}|[xX]{2})$";
+        let class = json!({"type": "string", "pattern": pattern, "patternErrorMessage": what});
+        json_schema!({"anyOf": [number, class, {"type": "array", "items": {"anyOf": [number, class]}}]})
+    },
     RawJson => json_schema!(true),
 }
 
@@ -169,6 +171,14 @@ fn walk(node: &mut Value) {
                 map["type"].as_array_mut().unwrap().push(json!("string"));
             }
             if scalar || nullable {
+                let what = match map["type"][0].as_str() {
+                    Some("integer") => "a whole number",
+                    Some("number") => "a number",
+                    _ => "true or false",
+                };
+                // Editors show this one in place of the pattern.
+                let message = map.entry("patternErrorMessage");
+                message.or_insert_with(|| json!(format!("must be {what}, or come from ${{VAR}}")));
                 map.insert("pattern".into(), json!("\\$\\{"));
             }
         }
@@ -182,9 +192,11 @@ fn add_alias(properties: &mut Map<String, Value>, key: &str, alias: &str) {
     properties.insert(alias.into(), copy);
 }
 
-/// The schemes stand inside `Auth`, with their keys.
+/// The schemes stand inside `Auth`, with their keys. Which there are is said once more for all of them: editors offer,
+/// and explain, what stands there, and not what one of many may be.
 fn finish_auth(root: &mut Value) {
     let Some(schemes) = root["$defs"]["Auth"]["oneOf"].as_array_mut() else { panic!("no schemes") };
+    let (mut types, mut meanings) = (Vec::new(), Vec::new());
     for scheme in schemes {
         let properties = scheme["properties"].as_object_mut().unwrap();
         if properties["type"]["const"] == "oauth2" {
@@ -196,7 +208,20 @@ fn finish_auth(root: &mut Value) {
             add_alias(properties, "header", "header_name");
             add_alias(properties, "param_name", "query_param");
         }
+        let names = match properties["type"].get("enum") {
+            Some(names) => names.as_array().unwrap().clone(),
+            None => vec![properties["type"]["const"].clone()],
+        };
+        meanings.resize(meanings.len() + names.len(), scheme["description"].clone());
+        types.extend(names);
     }
+    let kind = json!({"description": "Which way.", "enum": types, "enumDescriptions": meanings});
+    let auth = root["$defs"]["Auth"].as_object_mut().unwrap();
+    auth.extend([
+        ("type".into(), json!("object")),
+        ("required".into(), json!(["type"])),
+        ("properties".into(), json!({"type": kind})),
+    ]);
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) unsafe fn token(cancel: *const apl_cancel) -> Option<Arc<Token>> {
 
 /// Makes a cancel token.
 ///
+/// Thread-safe.
+///
 /// @return a handle to free with apl_cancel_free, never NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -72,6 +74,7 @@ pub unsafe extern "C" fn apl_cancel_trigger(cancel: *const apl_cancel) {
 ///
 /// Thread-safe, and async-signal-safe on POSIX.
 ///
+/// @param cancel  a token, or NULL
 /// @return 1 or 0; 0 if cancel is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

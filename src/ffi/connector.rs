@@ -52,6 +52,7 @@ pub type apl_token_fn =
 ///
 /// Nothing is connected yet. Thread-safe.
 ///
+/// @param config_json  UTF-8, of 8 MiB at most
 /// @param out  receives a handle to free with apl_connector_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
 /// @return OK, INVALID_CONFIG, or a problem with an argument
@@ -113,6 +114,7 @@ pub unsafe extern "C" fn apl_connector_free(connector: *mut apl_connector) {
 ///
 /// It is set before the first call; one that was set before is replaced. One thread at a time.
 ///
+/// @param connector  before its first call
 /// @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
 /// @param user_data  handed to on_token and drop
 /// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -155,6 +157,7 @@ fn keeper(on_token: unsafe extern "C" fn(*const c_char, *mut c_void) -> i32, kep
 /// It is set before the first call, and never sees a request to another origin; one that was set before is
 /// replaced. One thread at a time.
 ///
+/// @param connector  before its first call
 /// @param on_request  may read the request and set headers and query parameters, which are shown nowhere
 /// @param user_data  handed to on_request and drop
 /// @param drop  runs exactly once, also if this call fails; NULL: nothing to do
@@ -185,6 +188,7 @@ pub unsafe extern "C" fn apl_connector_on_request(
 ///
 /// Blocks until there is a verdict. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
@@ -213,12 +217,16 @@ pub unsafe extern "C" fn apl_check_health(
 /// same is in the meta of an answer that ended at "max_pages" or "max_records". The option "prefetch" (0) asks for
 /// so many pages ahead, where they are counted. Blocks until it is done. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, or the variables of a GraphQL query, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+///   and SCHEMA where the answer is not what the endpoint says; PAGINATION where a listing cannot go on; FILE for a
+///   body_file
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_fetch(
@@ -248,12 +256,15 @@ pub unsafe extern "C" fn apl_fetch(
 /// same array, it has the call go on: what is done is not sent again. An item that may have been processed is sent
 /// again only where that is harmless: by its method, or under the idempotency_key that it was sent with.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param data_json  one item, or an array of items
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK if all of it is; UNKNOWN_ENDPOINT, INVALID_ARGUMENT and, for request_schema, SCHEMA, before anything is
+///   sent; what a request can fail with; DECODE. Of a list, the first failure's
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_send(
@@ -280,6 +291,7 @@ pub unsafe extern "C" fn apl_send(
 ///
 /// Blocks until it is done. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param body  borrowed until the call returns; NULL with a body_len of 0 is an empty body
 /// @param body_len  in bytes
@@ -287,6 +299,8 @@ pub unsafe extern "C" fn apl_send(
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT and INVALID_ARGUMENT, before anything is sent; what a request can fail with; DECODE
+///   and SCHEMA where the answer is not what the endpoint says
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_send_bytes(
@@ -315,11 +329,13 @@ pub unsafe extern "C" fn apl_send_bytes(
 /// It is the request of apl_fetch; the body of the answer is JSON: method, url, headers, body, curl and notes.
 /// Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration; NULL: tell the resolved configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT, or a problem with an argument
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_explain(

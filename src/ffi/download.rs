@@ -18,6 +18,7 @@ use crate::transfer::Progress;
 /// the part stays, and the next call goes on with it where the server can tell that the resource is the same.
 /// One download at a time writes a target; another one: APL_STATUS_BUSY. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param destination_path  UTF-8; a missing parent folder is made; with the option use_server_name, a folder
 /// @param params_json  query and path parameters, a JSON object; NULL: none

@@ -39,6 +39,7 @@ impl apl_error {
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return APL_STATUS_OK if error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -51,6 +52,7 @@ pub unsafe extern "C" fn apl_error_status(error: *const apl_error) -> apl_status
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return borrowed from the error; NULL if error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -63,6 +65,7 @@ pub unsafe extern "C" fn apl_error_message(error: *const apl_error) -> *const c_
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return a static string; NULL if error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -88,6 +91,7 @@ fn category(category: Category) -> &'static CStr {
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return 0 if there was no answer, or error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -101,6 +105,7 @@ pub unsafe extern "C" fn apl_error_http_status(error: *const apl_error) -> i32 {
 /// It may where the failure passes by itself and the request was not processed, or may be processed twice
 /// without harm. Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return 1 or 0; 0 if error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -113,6 +118,7 @@ pub unsafe extern "C" fn apl_error_is_retryable(error: *const apl_error) -> i32 
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return -1 if the server did not say, or error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -126,6 +132,7 @@ pub unsafe extern "C" fn apl_error_retry_after_ms(error: *const apl_error) -> i6
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return borrowed from the error, not to be freed; NULL if there was no answer, or error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -138,6 +145,7 @@ pub unsafe extern "C" fn apl_error_response(error: *const apl_error) -> *const a
 ///
 /// Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return borrowed from the error, not to be freed; NULL if nothing came, or error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -150,6 +158,7 @@ pub unsafe extern "C" fn apl_error_partial(error: *const apl_error) -> *const ap
 ///
 /// It is made when first asked for. Thread-safe.
 ///
+/// @param error  from a failed call, or NULL
 /// @return borrowed from the error; NULL if error is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

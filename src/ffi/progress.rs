@@ -55,6 +55,7 @@ fn bytes(count: u64) -> i64 {
 
 /// The endpoint that is transferred.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return borrowed like the progress; NULL if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -65,6 +66,7 @@ pub unsafe extern "C" fn apl_progress_endpoint(progress: *const apl_progress) ->
 
 /// The bytes that are there, those of an earlier part included.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -75,6 +77,7 @@ pub unsafe extern "C" fn apl_progress_bytes_processed(progress: *const apl_progr
 
 /// The bytes that came in this call.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -85,6 +88,7 @@ pub unsafe extern "C" fn apl_progress_bytes_streamed(progress: *const apl_progre
 
 /// The bytes there will be in all.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return -1 if unknown, or progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -95,6 +99,7 @@ pub unsafe extern "C" fn apl_progress_total_bytes(progress: *const apl_progress)
 
 /// How much is there, from 0 to 100.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return -1 if unknown, or progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -105,6 +110,7 @@ pub unsafe extern "C" fn apl_progress_percent(progress: *const apl_progress) -> 
 
 /// How many chunks have come; the number of the last one, from 1.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -115,6 +121,7 @@ pub unsafe extern "C" fn apl_progress_chunk_index(progress: *const apl_progress)
 
 /// Tells whether the transfer goes on from an earlier part.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 1 or 0; 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -125,6 +132,7 @@ pub unsafe extern "C" fn apl_progress_resumed(progress: *const apl_progress) -> 
 
 /// Tells whether everything is there.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 1 or 0; 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -135,6 +143,7 @@ pub unsafe extern "C" fn apl_progress_done(progress: *const apl_progress) -> i32
 
 /// The speed, in bytes per second.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return 0 if progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -145,6 +154,7 @@ pub unsafe extern "C" fn apl_progress_bytes_per_second(progress: *const apl_prog
 
 /// How long it will still take, in milliseconds.
 ///
+/// @param progress  from a callback or a stream, or NULL
 /// @return -1 if unknown, or progress is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

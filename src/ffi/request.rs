@@ -73,6 +73,7 @@ pub(super) fn signer(
 
 /// The method of a request.
 ///
+/// @param request  the callback's
 /// @return borrowed until the callback returns; NULL if request is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -84,6 +85,7 @@ pub unsafe extern "C" fn apl_request_method(request: *const apl_request) -> *con
 
 /// The URL of a request, with its query.
 ///
+/// @param request  the callback's
 /// @return borrowed until the callback returns; NULL if request is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -95,6 +97,7 @@ pub unsafe extern "C" fn apl_request_url(request: *const apl_request) -> *const 
 
 /// The value of a header of a request; also of Host, and of Content-Length where the body lies in memory.
 ///
+/// @param request  the callback's
 /// @param name  upper and lower case do not matter
 /// @return borrowed until the callback returns; NULL if there is no such header, or an argument is NULL
 /// @since 0.1.0
@@ -113,6 +116,7 @@ pub unsafe extern "C" fn apl_request_header(
 
 /// The body of a request, copied for the callback when it first asks for it.
 ///
+/// @param request  the callback's
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed until the callback returns; NULL if request is NULL, or the body is not in memory
 /// @since 0.1.0
@@ -136,9 +140,11 @@ pub unsafe extern "C" fn apl_request_body(request: *const apl_request, len: *mut
 ///
 /// Its value is shown in no log. Those that frame the message, as Content-Length, cannot be set.
 ///
+/// @param request  the callback's
 /// @param name  the header's name
 /// @param value  without line breaks
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; INVALID_ARGUMENT for a name or a value that no header can have, or one that frames the message
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_request_set_header(
@@ -162,9 +168,11 @@ pub unsafe extern "C" fn apl_request_set_header(
 ///
 /// Its value is shown in no log.
 ///
+/// @param request  the callback's
 /// @param name  not encoded
 /// @param value  not encoded
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK, or a problem with an argument
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_request_set_query(

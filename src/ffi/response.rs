@@ -51,6 +51,7 @@ fn joined(head: &Head) -> Vec<(String, CString)> {
 ///
 /// Thread-safe.
 ///
+/// @param response  an answer, or NULL
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed from the answer; a NUL byte follows the body; NULL only if response is NULL
 /// @since 0.1.0
@@ -71,6 +72,7 @@ pub unsafe extern "C" fn apl_response_body(response: *const apl_response, len: *
 ///
 /// Thread-safe.
 ///
+/// @param response  an answer, or NULL
 /// @return 0 if the answer did not come over HTTP, or response is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -84,6 +86,7 @@ pub unsafe extern "C" fn apl_response_http_status(response: *const apl_response)
 /// Bytes that are not UTF-8 are replaced. All headers in the order of the wire are in the meta. Of a fetch
 /// of several pages it is the last answer's. Thread-safe.
 ///
+/// @param response  an answer, or NULL
 /// @param name  upper and lower case do not matter
 /// @return borrowed from the answer; NULL if there is no such header, or an argument is NULL
 /// @since 0.1.0
@@ -108,6 +111,7 @@ pub unsafe extern "C" fn apl_response_header(
 ///
 /// It is made when first asked for. Thread-safe.
 ///
+/// @param response  an answer, or NULL
 /// @return borrowed from the answer; NULL if response is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

@@ -23,6 +23,7 @@ use super::{guard, handle, text};
 /// A connector has one sign-in at a time: a new one takes the place of one that was not finished. A token that is in
 /// use stays in use until the new one is there. Blocks; thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param options_json  a JSON object: deadline, timeout, retry_count, retry_delay, retry, limits; NULL: the defaults
 /// @param cancel  cancels the call; NULL: nothing does
 /// @param out  receives an answer to free with apl_response_free; NULL on failure
@@ -68,6 +69,7 @@ pub unsafe extern "C" fn apl_auth_begin(
 /// here where the configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a
 /// time finishes a sign-in.
 ///
+/// @param connector  whose API it is
 /// @param redirect_url  oauth2_pkce: the address that the browser came back to, all of it, its path and query, or its
 ///   query ("?code=...&state=..."); oauth2_device_flow: NULL
 /// @param cancel  cancels the call, and ends its waits at once; NULL: nothing does

@@ -88,6 +88,7 @@ unsafe fn read<'e, T>(event: *const apl_event, neutral: T, of: impl FnOnce(&'e E
 /// connector are allowed in it.
 ///
 /// @param events  count pointers, valid until the callback returns
+/// @param count  how many they are, at least 1
 /// @param user_data  what was handed to the call
 /// @return 0: go on; anything else stops the call with APL_STATUS_STOPPED
 /// @since 0.1.0
@@ -102,6 +103,7 @@ pub type apl_events_fn = Option<
 /// "block" it slows the server down; under "drop_oldest" and "drop_newest" the server is read on while it runs, and
 /// what does not fit into backpressure_buffer_size, or into limits.max_body bytes, is dropped and counted. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
@@ -152,12 +154,15 @@ pub unsafe extern "C" fn apl_consume_sse(
 /// tells the id of the last event; another method, and a stream with a sentinel, where "reconnect" is true. Events
 /// that a server sends again are delivered again. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
 /// @param out  receives a stream to free with apl_stream_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with, where that does not pass by itself;
+///   PROTOCOL for an answer that is no event stream
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_sse_open(
@@ -183,6 +188,7 @@ pub unsafe extern "C" fn apl_sse_open(
 /// The kind of an event, one of apl_kind: comments only with the option "comments", connects and disconnects only with
 /// "lifecycle".
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @return 0 if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -194,6 +200,7 @@ pub unsafe extern "C" fn apl_event_kind(event: *const apl_event) -> i32 {
 /// The type of an event, "message" where the server gave none; of the other kinds "comment", "connected" and
 /// "disconnected".
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @return borrowed like the event; NULL if event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -204,6 +211,7 @@ pub unsafe extern "C" fn apl_event_type(event: *const apl_event) -> *const c_cha
 
 /// The id of an event: its own, or that of the last event that had one.
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @return borrowed like the event; NULL if there is none, or event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -215,6 +223,7 @@ pub unsafe extern "C" fn apl_event_id(event: *const apl_event) -> *const c_char 
 /// The data of an event, as the server sent it: UTF-8, its lines joined by line feeds. Of a comment, its text; of a
 /// disconnect, why.
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed like the event; a NUL byte follows; NULL only if event is NULL
 /// @since 0.1.0
@@ -230,6 +239,7 @@ pub unsafe extern "C" fn apl_event_data(event: *const apl_event, len: *mut usize
 /// An event as a JSON object: id, event, data, retry, raw_data. data is JSON where it is some and the option
 /// "decode_json" is not false, else the same text as raw_data.
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @param len  receives the number of bytes; NULL: not wanted
 /// @return borrowed like the event; a NUL byte follows; NULL if event is NULL
 /// @since 0.1.0
@@ -245,6 +255,7 @@ pub unsafe extern "C" fn apl_event_json(event: *const apl_event, len: *mut usize
 
 /// The wait before the next reconnect that an event asked for, in milliseconds; of a disconnect, how long it will be.
 ///
+/// @param event  from a callback or a stream, or NULL
 /// @return -1 if there is none, or event is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

@@ -89,11 +89,11 @@ pub enum apl_log_level {
     Error = 1,
     /// What the caller should know although nothing failed.
     Warn = 2,
-    /// What happens, in a few lines per call.
+    /// What happens, in few words; no message of this version has this level.
     Info = 3,
-    /// What happens, in detail.
+    /// What happens, in detail: each request and its outcome, and why it is repeated.
     Debug = 4,
-    /// Everything.
+    /// Everything: requests and answers as they are on the wire, bodies in part.
     Trace = 5,
 }
 

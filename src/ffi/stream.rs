@@ -210,12 +210,15 @@ unsafe fn get<T>(stream: *mut apl_stream, of: impl FnOnce(&mut Inner) -> *const 
 /// Blocks until the head of the answer is there. Chunks have the option "chunk_size" (65536 bytes), but for the
 /// last one. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
 /// @param out  receives a stream to free with apl_stream_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT; what a request can fail with; RANGE for another part than the one
+///   that was asked for; CHECKSUM for another expected_size or expected_type
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_stream_open(
@@ -244,12 +247,15 @@ pub unsafe extern "C" fn apl_stream_open(
 /// what came before it was returned, and apl_stream_checkpoint, as the option "checkpoint" of a later call, goes on
 /// from there. An endpoint without "pagination" is a listing of one page. Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
 /// @param out  receives a stream to free with apl_stream_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+///   apl_stream_next
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_pages_open(
@@ -274,12 +280,15 @@ pub unsafe extern "C" fn apl_pages_open(
 /// As apl_pages_open, of which a page at a time is held; apl_stream_checkpoint names the place behind the record.
 /// Thread-safe.
 ///
+/// @param connector  whose API it is
 /// @param endpoint  its name in the configuration
 /// @param params_json  query and path parameters, a JSON object; NULL: none
 /// @param options_json  a JSON object; NULL: the defaults
 /// @param cancel  cancels the stream, which keeps what it needs of it; NULL: nothing does
 /// @param out  receives a stream to free with apl_stream_free; NULL on failure
 /// @param error  receives an error to free with apl_error_free; NULL: not wanted
+/// @return OK; UNKNOWN_ENDPOINT, INVALID_ARGUMENT, also for a checkpoint of another listing; all else comes from
+///   apl_stream_next
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_records_open(
@@ -304,6 +313,7 @@ pub unsafe extern "C" fn apl_records_open(
 /// What came before a failure is returned first. END, errors and a panic are final: from then on each call returns
 /// the same. One thread at a time; from a second one: APL_STATUS_BUSY.
 ///
+/// @param stream  from a function that opens one, or NULL
 /// @param data  receives the piece, borrowed until the next apl_stream_next; a NUL byte follows; NULL: not
 ///   wanted
 /// @param len  receives the number of bytes; NULL: not wanted
@@ -350,6 +360,7 @@ pub unsafe extern "C" fn apl_stream_next(
 ///
 /// It belongs to the thread that calls apl_stream_next.
 ///
+/// @param stream  from a function that opens one, or NULL
 /// @return borrowed until the next apl_stream_next, not to be freed; NULL if there is none, or stream is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -371,6 +382,7 @@ pub unsafe extern "C" fn apl_stream_response(stream: *mut apl_stream) -> *const 
 ///
 /// It belongs to the thread that calls apl_stream_next.
 ///
+/// @param stream  from a function that opens one, or NULL
 /// @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -384,6 +396,7 @@ pub unsafe extern "C" fn apl_stream_event(stream: *mut apl_stream) -> *const apl
 ///
 /// It belongs to the thread that calls apl_stream_next.
 ///
+/// @param stream  from a function that opens one, or NULL
 /// @return borrowed until the next apl_stream_next; NULL if stream is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]
@@ -401,6 +414,7 @@ pub unsafe extern "C" fn apl_stream_progress(stream: *mut apl_stream) -> *const 
 ///
 /// It belongs to the thread that calls apl_stream_next.
 ///
+/// @param stream  from a function that opens one, or NULL
 /// @return borrowed until the next apl_stream_next; NULL if there is none, or stream is NULL
 /// @since 0.1.0
 #[unsafe(no_mangle)]

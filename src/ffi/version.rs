@@ -23,6 +23,7 @@ const fn number(text: &str) -> u32 {
 ///
 /// Compare it with APL_ABI_VERSION, which is the header's. Thread-safe.
 ///
+/// @return APL_ABI_VERSION, where library and header belong together
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn apl_abi_version() -> u32 {
@@ -44,6 +45,7 @@ pub extern "C" fn apl_version() -> *const c_char {
 ///
 /// Compare it with APL_VERSION_NUMBER, which is the header's. Thread-safe.
 ///
+/// @return APL_VERSION_NUMBER, where library and header are of one version
 /// @since 0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn apl_version_number() -> u32 {

@@ -1,5 +1,6 @@
 //! A file to download, as servers of files give it: with a length, an entity tag and ranges (RFC 9110 14).
 
+use std::io;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +19,8 @@ const LINE: u64 = 16;
 const PIECE: u64 = 64 * 1024;
 const LONGEST: u64 = 1 << 40;
 
-/// `/v1/files/NAME?size=BYTES&rate=BYTES_PER_SECOND`: 4 MiB as fast as possible, where nothing else is said.
+/// `/v1/files/NAME?size=BYTES&rate=BYTES_PER_SECOND&cut=BYTES`: 4 MiB as fast as possible, where nothing else is said.
+/// Connections break after `cut` bytes.
 pub fn routes() -> Router {
     Router::new().route("/v1/files/{name}", get(file))
 }
@@ -28,6 +30,7 @@ struct File {
     #[serde(default = "four_mib")]
     size: u64,
     rate: Option<u64>,
+    cut: Option<u64>,
 }
 
 fn four_mib() -> u64 {
@@ -36,11 +39,14 @@ fn four_mib() -> u64 {
 
 async fn file(
     Path(name): Path<String>,
-    Query(File { size, rate }): Query<File>,
+    Query(File { size, rate, cut }): Query<File>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if size > LONGEST || rate == Some(0) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "size must be at most 1 TiB, and rate at least 1"));
+    if size > LONGEST || rate == Some(0) || cut == Some(0) {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "size must be at most 1 TiB, rate and cut at least 1",
+        ));
     }
     let tag = format!("\"{name}-{size}\"");
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -57,7 +63,7 @@ async fn file(
             (StatusCode::PARTIAL_CONTENT, from, last.map_or(size, |last| size.min(last + 1)))
         }
     };
-    let mut answer = (status, common, body(from, end, rate)).into_response();
+    let mut answer = (status, common, body(from, end, rate, cut.map(|cut| from + cut))).into_response();
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_LENGTH, (end - from).into());
     if status == StatusCode::PARTIAL_CONTENT {
@@ -82,17 +88,24 @@ fn parse(range: &str) -> Option<(u64, Option<u64>)> {
     Some((from, Some(last)))
 }
 
-fn body(from: u64, end: u64, rate: Option<u64>) -> Body {
+/// Breaks at `cut`, where that is before the end.
+fn body(from: u64, end: u64, rate: Option<u64>, cut: Option<u64>) -> Body {
     let piece = rate.map_or(PIECE, |rate| (rate / 20).clamp(1, PIECE));
+    let whole = cut.map_or(end, |cut| end.min(cut));
     Body::from_stream(stream::unfold(from, move |at| async move {
         if at >= end {
             return None;
         }
-        let next = end.min(at + piece);
+        if at == whole {
+            // What came before is on its way first.
+            tokio::task::yield_now().await;
+            return Some((Err(io::Error::other("cut")), end));
+        }
+        let next = whole.min(at + piece);
         if let Some(rate) = rate {
             tokio::time::sleep(Duration::from_secs_f64((next - at) as f64 / rate as f64)).await;
         }
-        Some((Ok::<_, std::convert::Infallible>(bytes(at, next)), next))
+        Some((Ok(bytes(at, next)), next))
     }))
 }
 

@@ -5,8 +5,10 @@
 //! Each file beside this one is one part of the API and has a `routes()` of its own.
 
 mod chat;
+mod echo;
 mod events;
 mod files;
+mod graphql;
 mod health;
 mod journal;
 mod problem;
@@ -22,6 +24,8 @@ use std::process::ExitCode;
 use axum::Router;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+
+use users::Users;
 
 const USAGE: &str = "\
 usage: demo-server [--port N] [--port-file PATH] [--until-stdin-closes]
@@ -90,14 +94,17 @@ async fn serve(options: &Options) -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     announce(&format!("http://{}", listener.local_addr()?), options.port_file.as_deref())?;
 
+    let users = Users::new();
     let app = Router::new()
         .merge(chat::routes())
+        .merge(echo::routes())
         .merge(events::routes())
         .merge(files::routes())
+        .merge(graphql::routes(users.clone()))
         .merge(health::routes())
         .merge(journal::routes())
         .merge(sign_in::routes())
-        .merge(users::routes())
+        .merge(users::routes(users))
         .merge(trouble::routes());
     let app = app.fallback(problem::not_found).method_not_allowed_fallback(problem::not_allowed);
 
