@@ -1,6 +1,6 @@
 # make demo            builds the library and the demo API, and runs the quickstart against it
 # make test            everything that a change must pass; minutes
-# make test-reference  the library against apilinker, field by field: docs/differences.md
+# make test-reference  the library against apilinker, field by field: docs/differences.md, docs/reference-parity.md
 # make docs            the reference of apl.h and apl.hpp, in target/docs
 # make test-docs       every snippet of docs/guide compiled and run, the reference, and what an editor makes of connectors
 # make test-servers    the library with httpbin, nginx, caddy, squid, a SOCKS proxy, servers of lists, GraphQL, OAuth and AWS
@@ -204,7 +204,7 @@ test-go: servers lib
 
 # --- the reference ------------------------------------------------------------------------------------------
 
-# WORD: only the cases with it in their names.
+# WORD: only the cases with it in their names; --write fills in the last column of docs/reference-parity.md.
 .PHONY: test-reference
 test-reference: need-reference lib target/reference/requirements.txt
 	$(call say,apilinker and apl: the same blocks and the same calls)

@@ -112,10 +112,11 @@ fn head_progress_and_end_are_told() {
     assert_eq!((head.status, head.header("content-type"), head.body.len()), (200, Some("x/y"), 0));
     let begin = stream.progress().unwrap();
     assert_eq!((begin.endpoint.as_str(), begin.processed, begin.total, begin.percent), ("get", 0, 2500, 0.0));
+    assert_eq!(begin.chunk, 0);
     stream.next().unwrap();
     stream.next().unwrap();
     let middle = stream.progress().unwrap();
-    assert_eq!((middle.processed, middle.streamed, middle.percent, middle.chunk), (2000, 2000, 80.0, 1));
+    assert_eq!((middle.processed, middle.streamed, middle.percent, middle.chunk), (2000, 2000, 80.0, 2));
     assert!(!middle.done && !middle.resumed && middle.speed > 0.0 && middle.eta_ms >= 0);
     stream.next().unwrap();
     for _ in 0..3 {

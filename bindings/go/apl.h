@@ -833,7 +833,7 @@ int64_t apl_progress_total_bytes(const struct apl_progress *progress);
 double apl_progress_percent(const struct apl_progress *progress);
 
 /**
- * The number of the chunk that came last, from 0.
+ * How many chunks have come; the number of the last one, from 1.
  *
  * @param progress  from a callback or a stream, or NULL
  * @return 0 if progress is NULL

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn apl_progress_percent(progress: *const apl_progress) -> 
     unsafe { get(progress, -1.0, |p| p.percent().unwrap_or(-1.0)) }
 }
 
-/// The number of the chunk that came last, from 0.
+/// How many chunks have come; the number of the last one, from 1.
 ///
 /// @param progress  from a callback or a stream, or NULL
 /// @return 0 if progress is NULL
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn apl_progress_percent(progress: *const apl_progress) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apl_progress_chunk_index(progress: *const apl_progress) -> i64 {
     // SAFETY: NULL or alive, by contract.
-    unsafe { get(progress, 0, |p| bytes(p.chunks.saturating_sub(1))) }
+    unsafe { get(progress, 0, |p| bytes(p.chunks)) }
 }
 
 /// Tells whether the transfer goes on from an earlier part.

@@ -7,7 +7,9 @@ import re
 import zlib
 
 from exchange import LIMITS, LISTINGS, REDIRECTS, RETRIES
+from oauth import SIGN_INS, TOKENS
 from recorder import SILENCE, Answer
+from streams import CONSUMED, DOWNLOADS, EVENTS, STREAMS
 from table import *
 
 CONNECTOR = [
@@ -277,7 +279,7 @@ FAILURES = [
     Case("a failure that echoes a secret", auth(type="bearer", token="canary-12345"), FETCH,
          [D("redaction", "error.response_body", '"\\"canary-12345\\""', '"\\"***\\""')], answer('"canary-12345"', 400)),
     Case("an unknown endpoint", x(), [("fetch", "y"), ("send", "y", {})], [
-        D("unknown-endpoint", f"{call}error.{field}", theirs, ours) for call in ("", "2:") for field, theirs, ours in [
+        D("value-error", f"{call}error.{field}", theirs, ours) for call in ("", "2:") for field, theirs, ours in [
             ("type", '"ValueError"', None), ("error_category", None, '"VALIDATION"'), ("*", None, SOME)]]),
     Case("nobody listens", conn(base_url="NOBODY"), [*FETCH, *SEND]),
     Case("silence", conn(timeout=0.2), [*FETCH, *SEND], answers=[SILENCE]),
@@ -285,6 +287,33 @@ FAILURES = [
     Case("no HTTP", x(), FETCH, answers=answer(raw=b"hello\r\n\r\n")),
     Case("a body that is cut", x(), FETCH, CUT, answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}")),
     Case("a chunk that is cut", x(), FETCH, CUT, answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}")),
+]
+
+QUERY = "query Me($id: ID) { me(id: $id) { id } }"
+
+
+def graphql(**keys):
+    return block(type="graphql", endpoints={"x": {"path": "/graphql", **keys}})
+
+
+# The reference knows nothing of `query`.
+QUERIED = [
+    D("graphql-query", "request.method", "GET", "POST"), D("graphql-query", "request.headers.content-*", None, SOME),
+    D("graphql-query", "request.body", "", SOME),
+    D("accept", "request.headers.accept", "*/*", re.compile("application/graphql-response.*"))]
+
+GRAPHQL = [
+    Case("a graphql query in a template", graphql(method="POST", body_template={"query": QUERY}, response_path="data.me"), FETCH,
+         answers=answer('{"data":{"me":{"id":"1"}}}')),
+    Case("a graphql query that is sent", graphql(method="POST"), [("send", "x", {"query": QUERY, "variables": {"id": "1"}})],
+         answers=answer('{"data":{"me":{"id":"1"}}}')),
+    Case("a graphql query in a template, and errors", graphql(method="POST", body_template={"query": QUERY}), FETCH,
+         answers=answer('{"data":{"me":null},"errors":[{"message":"no"}]}')),
+    Case("a graphql query of its own", graphql(query=QUERY), [("fetch", "x", {"id": "1"})], [
+        *QUERIED, D("graphql-query", "request.target", "/graphql?id=1", "/graphql")], answer('{"data":{"me":{"id":"1"}}}')),
+    Case("a graphql query of its own, and errors", graphql(query=QUERY), FETCH, [
+        *QUERIED, D("graphql-errors", "outcome", re.compile("result .*"), re.compile("error UNKNOWN and result .*"))],
+         answer('{"data":{"me":null},"errors":[{"message":"no"}]}')),
 ]
 
 SURROUNDINGS = [
@@ -310,5 +339,5 @@ HEALTHS = [
 
 CASES = [
     *CONNECTOR, *ADDRESSES, *PARAMS, *HEADERS, *AUTH, *BODIES, *ANSWERS, *FAILURES, *RETRIES, *REDIRECTS, *LIMITS, *LISTINGS,
-    *SURROUNDINGS, *HEALTHS,
+    *SURROUNDINGS, *HEALTHS, *GRAPHQL, *TOKENS, *SIGN_INS, *STREAMS, *EVENTS, *CONSUMED, *DOWNLOADS,
 ]

@@ -1,47 +1,32 @@
 """The same connector blocks and the same calls through apilinker and through apl, compared field by field.
 
-    compare.py LIBAPL.SO [WORD]     WORD: only the cases with it in their names
+    compare.py LIBAPL.SO [WORD]      WORD: only the cases with it in their names
+    compare.py LIBAPL.SO --write     fills in the last column of docs/reference-parity.md
 
-Every difference must be one that docs/differences.md has, and every line there must be shown by a case.
+Every difference must be one that docs/differences.md has, and every line there must be shown by a case. What
+docs/reference-parity.md says of both sides must be what came out here.
 """
 
 import fnmatch
-import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from cases import CASES
-from clients import Apl, Members, Number, Reference, Refused
+from clients import Reference, Refused
+from library import Apl, load
+from parity import Parity, Seen
 from recorder import Recorder
 from table import EVERYWHERE
+from values import Members, flat, lone, text
 
 DOCUMENT = Path(__file__).parents[2] / "docs/differences.md"
-
-
-def flat(value, name, out):
-    """Every leaf of a value under its name; what cannot be told apart by names is one leaf."""
-    if isinstance(value, Members) and value and len({k for k, _ in value}) == len(value):
-        for key, inner in value:
-            flat(inner, f"{name}.{key}", out)
-    elif type(value) is list and value:
-        for at, inner in enumerate(value):
-            flat(inner, f"{name}[{at}]", out)
-    else:
-        out[name] = text(value)
-
-
-def text(value):
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, Members):
-        return "{" + ",".join(f"{json.dumps(k)}:{text(v)}" for k, v in value) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def request_fields(request, name, out):
@@ -52,7 +37,12 @@ def request_fields(request, name, out):
         out[f"{name}.headers.{header}"] = ", ".join(values)
         if len(values) > 1:
             out[f"{name}.headers.{header}.lines"] = str(len(values))
-    out[f"{name}.body"] = request["body"].decode(errors="surrogateescape")
+    body = request["body"].decode(errors="surrogateescape")
+    if request["headers"].get("content-type") == ["application/x-www-form-urlencoded"]:
+        for key, value in parse_qsl(body, keep_blank_values=True):
+            out[f"{name}.form.{key}"] = value
+    else:
+        out[f"{name}.body"] = body
 
 
 def shape(field, value):
@@ -61,14 +51,21 @@ def shape(field, value):
         return re.sub(r"\d", "0", re.sub(r'(\.\d+)?(?=Z?"$)', ".0", value, count=1))
     if field.endswith("latency_ms"):
         return "a float" if "." in value else "an integer"
+    if field.endswith("expires_at") and value.isdigit():
+        return f"in {round((int(value) - time.time()) / 60)} minutes"
     return value
 
 
-def side(make, case, recorder):
+def side(make, case, recorder, folder):
     """Everything that one side did, as fields; and how many requests that was."""
     recorder.script(case.answers)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in {".": None, **case.files}.items():
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True) if content is None else path.write_bytes(content)
     try:
-        client = make(recorder.fill(case.text))
+        client = make(recorder.fill(case.text), folder)
     except Refused as refused:
         return {"config": f"refused: {refused}"}, 0
     out, count, begun = {"config": "accepted"}, 0, time.monotonic()
@@ -77,8 +74,9 @@ def side(make, case, recorder):
         outcome = client.call(*call)
         for part, value in outcome:
             flat(value, prefix + part, out)
-        out[prefix + "kind"] = " and ".join(part for part, _ in outcome)
-        out[prefix + "outcome"] = " and ".join(brief(part, value) for part, value in outcome)
+        told = sorted((part, value) for part, value in outcome if part not in BESIDE)
+        out[prefix + "kind"] = " and ".join(part for part, _ in told)
+        out[prefix + "outcome"] = " and ".join(brief(part, value) for part, value in told)
         requests = recorder.taken()
         count += len(requests)
         out[prefix + "requests"] = " then ".join(f"{r['method']} {r['target']}" for r in requests)
@@ -91,10 +89,16 @@ def side(make, case, recorder):
     return {field: shape(field, value) for field, value in out.items()}, count
 
 
+BESIDE = ("progress", "files")
+"""What comes beside an outcome, whatever that is."""
+
+
 def brief(part, value):
     """What came out in a few words: they stand for the rest where the two sides' outcomes differ in kind."""
+    if type(value) is list:
+        return part if part != "result" else f"{part} {text(value)}"
     known = dict(value) if isinstance(value, Members) else {}
-    return f"{part} {text(value)}" if part == "result" else f"{part} {known.get('error_category', '')}".strip()
+    return f"{part} {text(value)}" if part in ("result", "summary") else f"{part} {known.get('error_category', '')}".strip()
 
 
 def compared(reference, apl):
@@ -113,11 +117,19 @@ def compared(reference, apl):
         both.discard(name)
         if reference[name] == apl[name]:
             both.discard(name.replace("kind", "outcome"))
-    # Equally many requests are compared one by one.
+        else:
+            both -= {name.replace("kind", part) for part in BESIDE}
+    # Equally many requests are compared one by one; of others, those that are for the same.
     for name in [name for name in both if name.endswith("requests")]:
-        if len(reference[name].split()) == len(apl[name].split()):
+        theirs, ours = (side[name].split(" then ") if side[name] else [] for side in (reference, apl))
+        if len(theirs) == len(ours):
             both.discard(name)
-    return [field for field in dict.fromkeys([*reference, *apl]) if part.match(field)[0] in both]
+            continue
+        for at, (one, other) in enumerate(zip(theirs, ours), 1):
+            if one != other:
+                both.discard(f"{name[:-1]}{at if at > 1 else ''}")
+    fields = [field for field in dict.fromkeys([*reference, *apl]) if part.match(field)[0] in both]
+    return [field for field in fields if not lone(field, (reference, apl))]
 
 
 def fits(pattern, value):
@@ -126,9 +138,9 @@ def fits(pattern, value):
     return bool(pattern.fullmatch(value or "")) if isinstance(pattern, re.Pattern) else pattern == value
 
 
-def judge(case, reference, apl, shown):
-    """What differs and is not declared, and what is declared and does not differ."""
-    faults, met = [], set()
+def judge(case, reference, apl):
+    """What differs and is not declared, or is declared and does not differ; and each field that differs, with its id."""
+    faults, differing, met = [], [], set()
     for field in compared(reference, apl):
         theirs, ours = reference.get(field), apl.get(field)
         if theirs == ours:
@@ -138,12 +150,12 @@ def judge(case, reference, apl, shown):
         if found is None:
             faults.append(f"{field}: not declared\n      reference {theirs!r}\n      apl       {ours!r}")
             continue
-        shown[found.id] += 1
+        differing.append((field, found))
         met.add(found)
     for rule in case.differs:
         if rule not in met:
             faults.append(f"{rule.field}: {rule.id} is declared, but this does not differ so")
-    return faults
+    return faults, differing
 
 
 def declared():
@@ -153,23 +165,31 @@ def declared():
 
 
 def main():
-    library, word = Apl.load(sys.argv[1]), (sys.argv[2:] or [""])[0]
-    recorder, shown, failed, fields, requests = Recorder(), Counter(), 0, 0, 0
+    library, word = load(sys.argv[1]), (sys.argv[2:] or [""])[0]
+    write, word = word == "--write", word.removeprefix("--write")
+    recorder, shown, seen, failed, fields, requests = Recorder(), Counter(), Seen(), 0, 0, 0
+    for name in [name for name, count in Counter(case.name for case in CASES).items() if count > 1]:
+        failed += 1
+        print(f"{name}: two cases have this name")
     cases = [case for case in CASES if word in case.name]
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
+    folder = tempfile.mkdtemp(prefix="compare-")
     for case in cases:
         os.environ.update({name: recorder.fill(value) for name, value in case.env.items()})
-        reference, theirs = side(Reference, case, recorder)
-        apl, ours = side(lambda block: Apl(library, block), case, recorder)
+        reference, theirs = side(Reference, case, recorder, folder)
+        apl, ours = side(lambda *arguments: Apl(library, *arguments), case, recorder, folder)
         for name in case.env:
             del os.environ[name]
         requests += theirs + ours
         fields += len(compared(reference, apl))
-        faults = judge(case, reference, apl, shown)
+        faults, differing = judge(case, reference, apl)
+        shown.update(rule.id for _, rule in differing)
+        seen.add(case, reference, apl, differing, faults)
         if faults:
             failed += 1
             print(case.name, *faults, sep="\n    ")
+    shutil.rmtree(folder)
     if not word:
         document = declared()
         for name in sorted(shown.keys() - document.keys()):
@@ -181,6 +201,13 @@ def main():
         for name in [name for name, count in document.items() if count > 1]:
             failed += 1
             print(f"{name}: docs/differences.md has it twice")
+        parity = Parity(seen, document)
+        if write:
+            parity.write()
+        else:
+            wrong = parity.check()
+            failed += len(wrong)
+            print(*wrong, sep="\n", end="\n" if wrong else "")
     print(
         f"{len(cases)} cases, {requests} requests, {fields} fields compared; "
         f"{sum(shown.values())} fields differ, by {len(shown)} declared differences; {failed} faults"

@@ -168,7 +168,7 @@ PAGED = {"data_path": "items", "next_page_path": "next"}
 def counted(*targets):
     """apl goes on; the reference has the first page."""
     return [D("page-number", "requests", "GET /x", " then ".join("GET " + target for target in targets)),
-            D("page-number", "request.target", "/x", targets[0]), D("page-number", "result[[]1].id", None, "2")]
+            D("page-number", "result[[]1].id", None, "2")]
 
 
 LISTINGS = [
@@ -197,5 +197,5 @@ LISTINGS = [
     Case("max_pages", x(pagination={"data_path": "items", "max_pages": 2}), FETCH, answers=PAGE,
          differs=counted("/x?page=1", "/x?page=2")),
     Case("pages of a list", x(pagination={"page_param": "p"}), FETCH, answers=[Answer('[{"id":1}]'), Answer("[]")],
-         differs=counted("/x?p=1", "/x?p=2")[:2]),
+         differs=counted("/x?p=1", "/x?p=2")[:1]),
 ]

@@ -4,6 +4,7 @@
 where nobody listens. A difference names its line in
 docs/differences.md, the field, and what the two sides have there: a text, a pattern, None where the field is
 not there, or `...` for anything. Of times, a case compares whether all its calls together took `wait` seconds.
+`files` are in the folder of downloads before them.
 """
 
 import json
@@ -30,6 +31,7 @@ class Case:
     answers: list = field(default_factory=lambda: [Answer()])
     env: dict = field(default_factory=dict)
     wait: float = None
+    files: dict = field(default_factory=dict)
 
 
 D = Difference
@@ -55,6 +57,20 @@ EVERYWHERE = [
     ],
     D("further-fields", "*error.additional_context.item_index", None, SOME),
     D("further-fields", "*result.items*", None, SOME),
+    *[D("further-fields", f"*progress*.{name}", None, SOME) for name in ("bytes_per_second", "eta_ms")],
+    D("no-null", "*progress*.total_bytes", "null", "-1"),
+    D("no-null", "*progress*.percent_complete", "null", "-1.0"),
+    D("further-fields", "*summary.sha256", None, "null"),
+    D("further-fields", "*summary.verified", None, "false"),
+    D("further-fields", "*token.token_type", None, '"Bearer"'),
+    D("further-fields", "*sign_in.expires_in", None, SOME),
+    # apl's first word on a download comes before it asks; the others come by the clock.
+    D("download-progress", "*progress.calls"),
+    D("download-progress", "*progress.first.total_bytes", SOME, "-1"),
+    D("download-progress", "*progress.first.percent_complete", SOME, "-1.0"),
+    D("stream-identity", "*request*.headers.accept-encoding", "gzip, deflate", "identity"),
+    D("stream-error-body", "*error.response_body", '"<Unable to read response body>"', SOME),
+    D("stream-operation", "*error.additional_context.operation", SOME, None),
     D("latency", "*health.latency_ms", "a float", "an integer"),
     D("error-params", "*error.additional_context.params", SOME, None),
 ]
@@ -84,6 +100,12 @@ UNREADABLE = [
     D("unreadable", "error.response_body", "null", SOME),
 ]
 CUT = [D("unreadable", "error.status_code", "0", "200")]
+# What the reference raises before it asks has none of an error's fields.
+VALUE_ERROR = [
+    D("value-error", "error.type", re.compile('"(Value|Type)Error"'), None),
+    D("value-error", "error.error_category", None, '"VALIDATION"'),
+    D("value-error", "error.*", None, SOME),
+]
 NO_BODY = [D("no-body", "outcome", "error UNKNOWN", "result null")]
 
 
@@ -107,6 +129,12 @@ def times(id, request, reference, apl):
 def failed(id, category, result='{"ok":true}'):
     """The reference's first failure stands; apl has a result in the end."""
     return [D(id, "outcome", f"error {category}", f"result {result}")]
+
+
+def partial(category, *before):
+    """Both fail so; apl has a summary of what came before."""
+    names = [*before, f"error {category}"]
+    return [D("partial-summary", "outcome", " and ".join(names), re.compile(" and ".join([*names, "summary .*"])))]
 
 
 def lasts(id, wait, apl=True):
