@@ -20,9 +20,9 @@ pub enum Level {
     Error = 1,
     /// What the caller should know although nothing failed.
     Warn = 2,
-    /// What happens, in few words; no message of this version has this level.
+    /// What went wrong and is made good: an attempt that is repeated, a stream or a download that goes on.
     Info = 3,
-    /// What happens, in detail: each request and its outcome, and why it is repeated.
+    /// Each request and its outcome.
     Debug = 4,
     /// Everything: requests and answers as they are on the wire, bodies in part.
     Trace = 5,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use api::{
     Answer, Api, CANCELLED, CONNECT, Cancel, Fault, HTTP_STATUS, INVALID_ARGUMENT, IO, RATE_LIMITED, TIMEOUT,
-    TLS, TRUNCATED,
+    TLS, TRUNCATED, log_lines,
 };
 use serde_json::{Value, json};
 use support::{
@@ -99,6 +99,17 @@ fn the_second_answer_is_the_calls_and_its_meta_has_the_first() {
     assert_eq!(attempts(&answer.meta), [(json!(1), json!(500), yes()), (json!(2), json!(200), yes())]);
     // On one connection: a short refusal is read to its end.
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn an_attempt_that_is_repeated_is_told_at_info() {
+    let server = answers([response("500 Broken", "", "no")]);
+    let api = api(&server.url(), json!({}));
+    let (answer, lines) = log_lines(|| call(&api, "get", None));
+    answer.unwrap();
+    let info: Vec<_> = lines.iter().filter(|line| line.starts_with("3 ")).collect();
+    let [line] = info[..] else { panic!("{info:?}") };
+    assert!(line.contains("answered 500") && line.contains("attempt 2 of 3 follows in"), "{line}");
 }
 
 #[test]

@@ -181,11 +181,11 @@ enum apl_log_level
    */
   APL_LOG_LEVEL_WARN = 2,
   /**
-   * What happens, in few words; no message of this version has this level.
+   * What went wrong and is made good: an attempt that is repeated, a stream or a download that goes on.
    */
   APL_LOG_LEVEL_INFO = 3,
   /**
-   * What happens, in detail: each request and its outcome, and why it is repeated.
+   * Each request and its outcome.
    */
   APL_LOG_LEVEL_DEBUG = 4,
   /**

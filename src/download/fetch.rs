@@ -89,7 +89,7 @@ impl Download<'_> {
                         return Err(answer.opened.failed(Error::new(Kind::Protocol, what)));
                     }
                     let path = self.part.lock().path();
-                    log::debug(format_args!("{path}: {what}; begun again"));
+                    log::info(format_args!("{path}: {what}; begun again"));
                     plain = true;
                     continue;
                 }
@@ -311,7 +311,7 @@ impl Download<'_> {
             Next::Again(wait) => wait,
             Next::TooLong(_) | Next::Stop => return Err(error),
         };
-        log::debug(format_args!("{}; goes on in {} ms", error.message, wait.as_millis()));
+        log::info(format_args!("{}; goes on in {} ms", error.message, wait.as_millis()));
         pause(Instant::now() + wait, Some(halt)).map_err(|fail| {
             error.kind = if halt.is_cancelled() { Kind::Cancelled } else { Kind::Io };
             error.message += &format!("; before the next attempt: {fail}");

@@ -145,7 +145,7 @@ impl Lanes<'_, '_> {
                     };
                     self.download.note(attempt, &error);
                     if !alone {
-                        return log::debug(format_args!("{}; left to the others", error.message));
+                        return log::info(format_args!("{}; left to the others", error.message));
                     }
                     if let Err(error) = self.download.wait(error, &self.halt) {
                         return self.fail(error);
@@ -183,7 +183,7 @@ impl Lanes<'_, '_> {
         match outcome {
             // It has changed, or the server gives no ranges any more.
             Ok(other) => spans.other = Some(Ok(other)).filter(|_| alone),
-            Err(error) if !alone => log::debug(format_args!("{}; left to the others", error.message)),
+            Err(error) if !alone => log::info(format_args!("{}; left to the others", error.message)),
             Err(error) => {
                 download.count(&error.attempts);
                 if is_about_the_range(&error) {

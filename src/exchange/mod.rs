@@ -170,7 +170,7 @@ impl Exchange {
         // Other credentials are no other attempt: the request was never looked at.
         if renewed {
             run.renewals += 1;
-            log::debug(format_args!("{}; once more, with other credentials", error.message));
+            log::info(format_args!("{}; once more, with other credentials", error.message));
             return Ok(());
         }
         if is_final {
@@ -192,7 +192,7 @@ impl Exchange {
                 return Err(run.failed(error));
             }
         };
-        log::debug(format_args!(
+        log::info(format_args!(
             "{}; attempt {} of {} follows in {} ms",
             error.message,
             run.tries + 1,

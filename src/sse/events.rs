@@ -285,7 +285,7 @@ impl Events {
         match self.reconnect.next(ended, self.left(), random::fraction()) {
             Next::Again(wait) => {
                 let ms = wait.as_millis() as u64;
-                log::debug(format_args!("{}: {why}; it reconnects in {ms} ms", self.settings.endpoint));
+                log::info(format_args!("{}: {why}; it reconnects in {ms} ms", self.settings.endpoint));
                 let news = News(Kind::Disconnected, text(why), Some(ms));
                 self.news = self.settings.lifecycle.then_some(news);
                 self.state = State::Waiting(Instant::now() + wait);

@@ -358,7 +358,7 @@ impl Stream {
                 Next::Again(wait) => wait,
                 Next::Stop | Next::TooLong(_) => return Err(error),
             };
-            log::debug(format_args!(
+            log::info(format_args!(
                 "{}; goes on with byte {} in {} ms",
                 error.message,
                 self.position(),
