@@ -180,7 +180,7 @@ json fetch(const apl::Connector& api, const json& request) {
     const bool is_answer = error.status() == apl::Status::HttpStatus || error.status() == apl::Status::RateLimited ||
                            (error.status() == apl::Status::Redirect && (!location || !*location)) ||
                            (error.status() == apl::Status::Range && answer.http_status() == 416) ||
-                           (error.status() == apl::Status::Auth && answer.http_status() == 401 &&
+                           (request.contains("oauth") && answer.http_status() == 401 &&
                             json::parse(answer.meta())["url"] != request["oauth"]["token_url"]);
     if (any_status && answer && is_answer) return ok(answer.http_status(), answer.text());
     return failed(error);

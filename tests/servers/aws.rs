@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::api::{AUTH, Answer, Api, Fault, HTTP_STATUS};
-use crate::support::{Request, response};
+use crate::support::{Close, Request, Server, canned, response};
 use crate::witness::Witness;
 use crate::{between, connector, good, its};
 
@@ -274,6 +274,9 @@ fn the_key_of_a_role_works_with_its_session_token() {
         good(witness.outcome(api.send_bytes("put", b"here", &*json!({"params": named("a b")}).to_string())));
         assert_eq!(good(witness.outcome(api.fetch("get", &*named("a b").to_string(), None))).body, b"here");
         witness.explained(&api, "list");
+        let cut = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 1000\r\n\r\nhalf of it";
+        let server = Server::start(canned([cut], Close::Fin));
+        witness.left_behind(&signed_at(&server.url(), &key, "s3", objects("any", "/object")), "get");
     });
     witness.is_content();
 }
@@ -281,13 +284,19 @@ fn the_key_of_a_role_works_with_its_session_token() {
 #[test]
 #[ignore = "needs the servers of `make test-servers`"]
 fn what_is_tried_again_is_signed_anew() {
-    // A second later, the date is another one.
-    let between =
-        between(&its("strict_moto"), |n, _| (n == 0).then(|| response("503 Busy", "Retry-After: 1\r\n", "")));
-    let witness = witness(user());
+    // A second later, the date is another one. What the first request said is said back.
+    let between = between(&its("strict_moto"), |n, request| {
+        let said =
+            ["Authorization", "X-Amz-Security-Token"].map(|name| request.header(name).unwrap().to_owned());
+        (n == 0).then(|| {
+            response("503 Busy", "Retry-After: 1\r\n", json!({"message": said.join(" ")}).to_string())
+        })
+    });
+    let key = session();
+    let witness = witness(&key);
+    let api = dynamodb(&key, &between.url());
     let answer = witness.listen(|| {
-        let options = r#"{"data": {"Limit": 100}, "retry_count": 2}"#;
-        good(witness.outcome(dynamodb(user(), &between.url()).fetch("list", None, options)))
+        good(witness.outcome(api.fetch("list", None, r#"{"data": {"Limit": 100}, "retry_count": 2}"#)))
     });
     assert!(answer.json()["TableNames"].is_array(), "{}", answer.text());
     let requests = between.requests();
