@@ -325,8 +325,12 @@ impl Connector {
         let names: Vec<&str> = self.config.names().collect();
         let nearest = config::nearest(name, &names);
         let mut message = format!("the configuration has no endpoint {name:?}");
-        if let Some(nearest) = nearest {
-            message += &format!("; did you mean {nearest:?}?");
+        match nearest {
+            Some(nearest) => message += &format!("; did you mean {nearest:?}?"),
+            None if !names.is_empty() && names.len() <= 12 => {
+                message += &format!("; it has {}", names.join(", "));
+            }
+            None => {}
         }
         Error::new(Kind::UnknownEndpoint, message)
     }

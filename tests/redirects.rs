@@ -250,6 +250,22 @@ fn a_redirect_to_the_same_origin_keeps_the_credentials() {
 }
 
 #[test]
+fn a_failure_behind_a_redirect_says_what_led_there() {
+    let server = Server::start(support::answering(|request: &Request| match request.target() {
+        "/moved" => response("404 Not Found", "", ""),
+        _ => moved(302, "/moved"),
+    }));
+    let fault = api(&server.url(), json!({})).fetch("get", None, None).unwrap_err();
+    let (from, to) = (server.requests()[0].target().to_owned(), server.url() + "/moved");
+    assert!(
+        fault.message.contains(&format!("GET {to} (redirected from {}", server.url())),
+        "{}",
+        fault.message
+    );
+    assert!(fault.message.contains(from.split('?').next().unwrap()), "{}", fault.message);
+}
+
+#[test]
 fn credentials_go_to_allowed_origins_and_an_absolute_location_of_the_own() {
     let other = Server::start(answering(|_| ok_json("1")));
     let there = other.url();

@@ -183,7 +183,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     /// A string names a unit variant; a mapping names its variant by its key `type`.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
@@ -192,6 +192,10 @@ impl<'de> Deserializer<'de> for &'de Node {
                 Some(entry) => (&entry.node, Some(self)),
                 None => return Err(Fault::new("the key \"type\" is missing")),
             },
+            // What stands there may be a secret.
+            _ if name == "Auth" => {
+                return Err(Fault::new("must be a mapping, as {type: bearer, token: …}"));
+            }
             _ => (self, None),
         };
         let (name, env) = match &tag.value {

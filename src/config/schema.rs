@@ -131,6 +131,8 @@ fn finish(mut root: Value) -> Value {
     for (name, key, alias) in ALIASES {
         add_alias(definition(&mut root, name), key, alias);
     }
+    let method = &mut definition(&mut root, "EndpointKeys")["method"];
+    method["examples"] = json!(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
     // In YAML, an unquoted null is this value too.
     root["$defs"]["OnMissing"]["oneOf"].as_array_mut().unwrap().push(json!({"type": "null"}));
     walk(&mut root);
@@ -144,6 +146,10 @@ fn walk(node: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(walk),
         Value::Object(map) => {
             map.values_mut().for_each(walk);
+            // That a key may be left out needs no saying, and editors write `null` for it, or fail.
+            if map.get("default") == Some(&Value::Null) {
+                map.remove("default");
+            }
             // Formats of Rust's integers say nothing to an editor.
             if map.get("format").is_some_and(Value::is_string) {
                 map.remove("format");
@@ -212,10 +218,11 @@ fn finish_auth(root: &mut Value) {
             Some(names) => names.as_array().unwrap().clone(),
             None => vec![properties["type"]["const"].clone()],
         };
+        scheme["title"] = names[0].clone();
         meanings.resize(meanings.len() + names.len(), scheme["description"].clone());
         types.extend(names);
     }
-    let kind = json!({"description": "Which way.", "enum": types, "enumDescriptions": meanings});
+    let kind = json!({"description": "The scheme; its keys stand beside it.", "enum": types, "enumDescriptions": meanings});
     let auth = root["$defs"]["Auth"].as_object_mut().unwrap();
     auth.extend([
         ("type".into(), json!("object")),

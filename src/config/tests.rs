@@ -86,6 +86,11 @@ fn unknown_keys_name_the_place_and_the_nearest() {
         fails(&with("auth: {type: bearer, tokn: x}"))
             .starts_with("/auth/tokn: unknown key; did you mean \"token\"?")
     );
+    // What stands there may be the token.
+    for value in ["bearer s3cret", "s3cret", "17", "true"] {
+        let message = fails(&with(&format!("auth: {value}")));
+        assert!(message.starts_with("/auth: must be a mapping, as {type: bearer, token: …} ("), "{message}");
+    }
     assert!(fails(&endpoint("decode: jsn")).contains("did you mean \"json\"?"));
     assert!(fails(&with("zzzzzzzz: 1")).contains("the keys here are connector_type, type, "));
 }

@@ -281,7 +281,14 @@ fn place(error: &mut Error, run: &Run<'_>, method: &Method, url: &ShownUrl, what
     let endpoint = &run.policy.endpoint;
     let shown: String = url.as_str().chars().take(SHOWN_URL).collect();
     let rest = if shown.len() < url.as_str().len() { "…" } else { "" };
-    error.message = format!("{endpoint}: {method} {shown}{rest}: {what}");
+    let first = match run.redirects.is_empty() {
+        true => String::new(),
+        false => {
+            let first = ShownUrl::new(&run.prepared.url, &run.prepared.secret, run.redactor.clone());
+            format!(" (redirected from {first})")
+        }
+    };
+    error.message = format!("{endpoint}: {method} {shown}{rest}{first}: {what}");
     error.endpoint = Some(endpoint.clone());
     error.method = Some(method.as_str().into());
     error.url = Some(url.clone());
