@@ -1,5 +1,7 @@
 //! What would be asked, for people: a request, its curl command, or the whole configuration; without secrets.
 
+mod paging;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -303,6 +305,7 @@ fn endpoint(config: &Config, endpoint: &Endpoint) -> Value {
         "params": params,
         "headers": headers(&keys.headers),
         "response_path": keys.response_path,
+        "pagination": endpoint.paging.as_ref().map(paging::paging),
         "rate_limit": keys.rate_limit.as_ref().map(rate_limit),
         "settings": settings(&endpoint.settings),
     })

@@ -250,6 +250,49 @@ fn without_an_endpoint_the_resolved_configuration_is_told() {
     assert_eq!(told["endpoints"].as_object().unwrap().len(), 5);
 }
 
+#[test]
+fn how_listings_go_on_is_told_in_the_words_of_the_configuration() {
+    for (pagination, told) in [
+        (
+            json!({"max_pages": 3}),
+            json!({"style": "page_number", "page_param": "page", "base_page": 1, "stop_on_short_page": false, "max_pages": 3}),
+        ),
+        (
+            json!({"limit": 5, "data_path": "items"}),
+            json!({"style": "offset", "offset_param": "offset", "limit_param": "limit", "limit": 5,
+                "stop_on_short_page": false, "data_path": "items"}),
+        ),
+        (
+            json!({"cursor_path": "next", "cursor_body_path": "page.after", "initial": 7, "max_records": 9}),
+            json!({"style": "cursor", "cursor_path": "next", "cursor_body_path": "/page/after", "initial": 7,
+                "max_empty_pages": 3, "max_records": 9}),
+        ),
+        (
+            json!({"cursor_header": "X-Next", "has_more_path": "more"}),
+            json!({"style": "cursor", "cursor_header": "X-Next", "cursor_param": "cursor",
+                "max_empty_pages": 3, "has_more_path": "more"}),
+        ),
+        (
+            json!({"next_page_path": "next", "max_pages": 3}),
+            json!({"next_page_path": "next", "page_param": "page", "max_empty_pages": 3, "max_pages": 3}),
+        ),
+        (
+            json!({"next_url_path": "links.next"}),
+            json!({"style": "json_link", "next_url_path": "links.next", "max_empty_pages": 3}),
+        ),
+        (json!({"style": "header_link"}), json!({"style": "header_link", "max_empty_pages": 3})),
+        (json!({"style": "single_page"}), json!({"style": "single_page"})),
+    ] {
+        let endpoint = json!({"path": "/l", "method": "POST", "body_template": {}, "pagination": pagination});
+        let config =
+            json!({"base_url": "http://127.0.0.1:9", "endpoints": {"list": endpoint, "one": {"path": "/1"}}});
+        let api = api::Api::new(&config.to_string()).unwrap_or_else(|e| panic!("{}", e.message));
+        let answer = api.explain(None, None, None).unwrap().json();
+        assert_eq!(answer["endpoints"]["list"]["pagination"], told, "{pagination}");
+        assert_eq!(answer["endpoints"]["one"]["pagination"], Value::Null);
+    }
+}
+
 // ---- the wire log ----
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where in an object a value is put, by the same paths as those by which one is found.
 
+use std::fmt;
+
 use super::path::Path;
 use super::walk::member;
 
@@ -51,6 +53,13 @@ impl Slot {
     }
 }
 
+/// As a JSON Pointer (RFC 6901).
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -60,6 +69,7 @@ mod tests {
     fn a_value_is_put_where_the_path_says() {
         assert_eq!(Slot::parse("a.b").unwrap().around("[1]"), r#"{"a":{"b":[1]}}"#);
         assert_eq!(Slot::parse("/a~1\"b").unwrap().around("1"), r#"{"a/\"b":1}"#);
+        assert_eq!(Slot::parse("/a~1~0b/c").unwrap().to_string(), "/a~1~0b/c");
         assert!(Slot::parse("$.a").unwrap_err().contains("where to put"));
     }
 
