@@ -385,6 +385,52 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_bell_does_the_errands_of_all_calls_that_this_thread_is_in() {
+        let caller = thread::current().id();
+        let (bell, inner) = (Arc::new(Bell::new(None).unwrap()), AtomicBool::new(false));
+        // The outer call's thread rings when its errands are done; the inner call has a thread that waits for it.
+        let work = || {
+            while !inner.load(SeqCst) {
+                thread::yield_now();
+            }
+            (0..3).for_each(|_| assert_eq!(at_caller(|| thread::current().id()), caller));
+            inner.store(false, SeqCst);
+            bell.ring();
+        };
+        let mut is_first = true;
+        let tick = || {
+            if std::mem::take(&mut is_first) {
+                inner.store(true, SeqCst);
+                while inner.load(SeqCst) {
+                    assert!(wait(&bell, None).unwrap());
+                }
+                inner.store(true, SeqCst);
+            }
+            soon()
+        };
+        employ(work, tick, &Token::new()).unwrap();
+        let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let work = || {
+            while !begun.load(SeqCst) {
+                thread::yield_now();
+            }
+            at_caller(|| assert_eq!(thread::current().id(), caller));
+            done.store(true, SeqCst);
+        };
+        let within = || {
+            let wait_for_it = || {
+                begun.store(true, SeqCst);
+                while !done.load(SeqCst) {
+                    thread::yield_now();
+                }
+            };
+            aside(wait_for_it, &Token::new()).unwrap();
+            Instant::now() + IDLE
+        };
+        employ(work, within, &Token::new()).unwrap();
+    }
+
+    #[test]
     fn what_unwinds_in_an_errand_unwinds_where_it_came_from() {
         let work = || catch_unwind(|| at_caller(|| resume_unwind(Box::new("loud")))).is_err();
         assert!(employ(work, soon, &Token::new()).unwrap());

@@ -126,7 +126,10 @@ impl Ask for Asker<'_, '_> {
                         Repeat::Unsent => failed.is_final |= failed.error.sent != Sent::No,
                         Repeat::Never => failed.is_final = true,
                     }
-                    exchange.again(&mut run, failed)?;
+                    exchange.again(&mut run, failed).map_err(|mut error| {
+                        error.repeatable = repeat != Repeat::Unsent;
+                        error
+                    })?;
                 }
             }
             Run { attempts, tries, waited, sent, .. } = run;
