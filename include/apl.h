@@ -497,6 +497,15 @@ APL_API void apl_connector_free(struct apl_connector *connector);
  *
  * It is set before the first call; one that was set before is replaced. One thread at a time.
  *
+ * It runs on the thread of the call that has asked for the token. A call that needs the token and comes from within it
+ * is BUSY. From the other callbacks of that call it waits for the token, as those of other threads do.
+ *
+ * A request for a token has the settings of the connector, and of the call its cancel and its deadline alone. It is sent
+ * again where it has failed, with its refresh token too: the answer that was lost may have held the next one. A server
+ * that takes each refresh token once (RFC 9700 4.14.2) may then refuse it, and so it may where the call that was asking
+ * is cancelled: somebody has to sign in again. A call that is to be cancelled often is given a token beforehand, by a
+ * call that is not.
+ *
  * @param connector  before its first call
  * @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
  * @param user_data  handed to on_token and drop
@@ -1099,9 +1108,11 @@ apl_status apl_auth_begin(const struct apl_connector *connector,
  * since 1970 or null, "scope": what was granted or null, "storage_key": the configuration's or null}.
  *
  * A sign-in is used up when its token endpoint has decided. After a failure of the network, a CANCELLED, or an address
- * that does not fit, the same sign-in can be finished with another call. One that another process has begun is finished
- * here where the configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a
- * time finishes a sign-in.
+ * that does not fit, the same sign-in can be finished with another call. The code of a browser is not sent again by
+ * itself unless nothing of it was sent (RFC 6749 4.1.2: it is good for once, and a server that sees it twice may end
+ * what it granted); another call sends it again. One that another process has begun is finished here where the
+ * configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a time finishes a
+ * sign-in.
  *
  * @param connector  whose API it is
  * @param redirect_url  oauth2_pkce: the address that the browser came back to, all of it, its path and query, or its

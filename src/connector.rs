@@ -121,6 +121,7 @@ impl Connector {
             config.allowed.clone(),
             keys.cookies,
             auth::scheme(&config, SOURCES)?,
+            &config.settings,
         );
         for warning in &config.warnings {
             log::warn(format_args!("{}", exchange.redactor().redact(warning)));

@@ -15,14 +15,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::transport::Token;
+use crate::transport::{Bell, Fail, Token};
 
 /// Between two looks at nothing.
 const IDLE: Duration = Duration::from_secs(3600);
 
 thread_local! {
     /// Where this thread has errands done; None: it is a caller's thread.
-    static DESK: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
+    static DESK: RefCell<Option<Seat>> = const { RefCell::new(None) };
+    /// Where this thread does errands; None: no call of it has threads of its own just now.
+    static SERVED: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
 }
 
 thread_local! {
@@ -62,7 +64,8 @@ impl Drop for Amid {
 
 type Work<'a> = dyn FnMut() + Send + 'a;
 
-/// Where the threads of one call leave what is to be done for them.
+/// Where the threads of calls leave what the caller's thread is to do for them. A caller's thread has one: within a
+/// callback of a call it may make another call, and the threads of both go on.
 #[derive(Default)]
 struct Desk {
     orders: Mutex<Orders>,
@@ -77,15 +80,31 @@ struct Orders {
     taken: u64,
     /// Those that are done and not yet seen by who waits for them.
     finished: Vec<u64>,
+    /// The calls that have threads, the innermost last.
+    calls: Vec<Employed>,
+    /// What the caller's thread waits for, where it waits for something else than its own threads.
+    bell: Option<Arc<Bell>>,
+}
+
+/// A call that has threads.
+#[derive(Default)]
+struct Employed {
     /// Somebody wants it to tick now.
     knocked: bool,
     /// The thread that was employed has left.
     over: bool,
 }
 
+/// A thread of a call: its desk, and which of the desk's calls that is.
+#[derive(Clone)]
+struct Seat {
+    desk: Arc<Desk>,
+    call: usize,
+}
+
 /// Has something done by the caller's thread, and waits for it. On that thread itself it is just done.
 pub fn at_caller<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let Some(desk) = desk() else { return work() };
+    let Some(Seat { desk, .. }) = seat() else { return work() };
     let (mut work, mut outcome) = (Some(work), None);
     let amid = AMID.with_borrow(Vec::clone);
     desk.lend(&mut || {
@@ -102,15 +121,29 @@ pub fn at_caller<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 /// Has the caller's thread tick as soon as it can, and does not wait for it.
 pub fn knock() {
-    if let Some(desk) = desk() {
-        desk.orders.lock().knocked = true;
-        desk.changed.notify_one();
+    if let Some(seat) = seat() {
+        seat.tell(|call| call.knocked = true);
     }
 }
 
-fn desk() -> Option<Arc<Desk>> {
+/// Waits for a bell, and does the errands of this thread's calls meanwhile: one of their threads may be who rings it.
+/// Ends early, as if it were rung, when there were some.
+pub fn wait(bell: &Arc<Bell>, until: Option<Instant>) -> Result<bool, Fail> {
+    let Some(desk) = SERVED.try_with(|desk| desk.borrow().clone()).ok().flatten() else {
+        return bell.wait(until);
+    };
+    let before = desk.orders.lock().bell.replace(bell.clone());
+    let rung = match desk.one() {
+        true => Ok(true),
+        false => bell.wait(until),
+    };
+    desk.orders.lock().bell = before;
+    rung
+}
+
+fn seat() -> Option<Seat> {
     // A thread that is ending has no callers any more.
-    DESK.try_with(|desk| desk.borrow().clone()).ok().flatten()
+    DESK.try_with(|seat| seat.borrow().clone()).ok().flatten()
 }
 
 /// Does `work` on a thread of its own, while this one does its errands, and `tick` again and again: when `tick` says.
@@ -120,15 +153,15 @@ pub fn employ<T: Send>(
     mut tick: impl FnMut() -> Instant,
     halt: &Token,
 ) -> io::Result<T> {
-    let desk = Arc::new(Desk::default());
+    let served = Served::enter();
     thread::scope(|scope| {
-        let own = desk.clone();
+        let seat = served.seat.clone();
         let thread = thread::Builder::new().name("apl-call".into()).spawn_scoped(scope, move || {
-            let _leave = Leave(&own);
-            own.sit(work)
+            let _leave = Leave(&seat);
+            seat.sit(work)
         })?;
         let mut broken = None;
-        desk.serve(&mut || {
+        served.seat.serve(&mut || {
             if broken.is_none() {
                 match catch_unwind(AssertUnwindSafe(&mut tick)) {
                     Ok(next) => return next,
@@ -150,38 +183,110 @@ pub fn aside<T: Send>(work: impl FnOnce() -> T + Send, halt: &Token) -> io::Resu
 
 /// For a further thread of the call: its errands go where this thread's go.
 pub fn alike<T>(work: impl FnOnce() -> T + Send) -> impl FnOnce() -> T + Send {
-    let desk = desk();
-    move || match desk {
-        Some(desk) => desk.sit(work),
+    let seat = seat();
+    move || match seat {
+        Some(seat) => seat.sit(work),
         None => work(),
     }
 }
 
+/// This thread does the errands of a call more.
+struct Served {
+    seat: Seat,
+    is_first: bool,
+}
+
+impl Served {
+    fn enter() -> Served {
+        SERVED.with_borrow_mut(|served| {
+            let is_first = served.is_none();
+            let desk = served.get_or_insert_default().clone();
+            let call = {
+                let mut orders = desk.orders.lock();
+                orders.calls.push(Employed::default());
+                orders.calls.len() - 1
+            };
+            Served { seat: Seat { desk, call }, is_first }
+        })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.seat.desk.orders.lock().calls.truncate(self.seat.call);
+        if self.is_first {
+            SERVED.with_borrow_mut(|served| *served = None);
+        }
+    }
+}
+
 /// Tells the caller's thread that nobody is left.
-struct Leave<'d>(&'d Desk);
+struct Leave<'d>(&'d Seat);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.0.orders.lock().over = true;
-        self.0.changed.notify_one();
+        self.0.tell(|call| call.over = true);
+    }
+}
+
+impl Seat {
+    fn sit<T>(&self, work: impl FnOnce() -> T) -> T {
+        DESK.with_borrow_mut(|seat| *seat = Some(self.clone()));
+        work()
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Employed)) {
+        if let Some(call) = self.desk.orders.lock().calls.get_mut(self.call) {
+            what(call);
+        }
+        self.desk.changed.notify_one();
+    }
+
+    fn serve(&self, tick: &mut impl FnMut() -> Instant) {
+        let desk = &self.desk;
+        let mut next = tick();
+        loop {
+            {
+                let mut orders = desk.orders.lock();
+                while orders.waiting.is_empty() && !orders.calls[self.call].is_news() && Instant::now() < next
+                {
+                    desk.changed.wait_until(&mut orders, next);
+                }
+            }
+            if desk.one() {
+                continue;
+            }
+            {
+                let call = &mut desk.orders.lock().calls[self.call];
+                if call.over {
+                    return;
+                }
+                call.knocked = false;
+            }
+            next = tick();
+        }
+    }
+}
+
+impl Employed {
+    fn is_news(&self) -> bool {
+        self.knocked || self.over
     }
 }
 
 impl Desk {
-    fn sit<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
-        DESK.with(|desk| *desk.borrow_mut() = Some(self.clone()));
-        work()
-    }
-
     /// Leaves an errand, and waits until it is done.
     fn lend(&self, work: &mut Work<'_>) {
-        // SAFETY: the reference is used by `serve` alone, and no more once the errand is finished; until then this
+        // SAFETY: the reference is used by `one` alone, and no more once the errand is finished; until then this
         // function does not return. Between the threads it is handed over under a lock.
         let work = unsafe { std::mem::transmute::<&mut Work<'_>, &'static mut Work<'static>>(work) };
         let mut orders = self.orders.lock();
         orders.taken += 1;
         let number = orders.taken;
         orders.waiting.push_back((number, work));
+        if let Some(bell) = &orders.bell {
+            bell.ring();
+        }
         self.changed.notify_one();
         loop {
             self.done.wait(&mut orders);
@@ -192,27 +297,14 @@ impl Desk {
         }
     }
 
-    fn serve(&self, tick: &mut impl FnMut() -> Instant) {
-        let mut next = tick();
-        loop {
-            let mut orders = self.orders.lock();
-            while orders.waiting.is_empty() && !orders.over && !orders.knocked && Instant::now() < next {
-                self.changed.wait_until(&mut orders, next);
-            }
-            if let Some((number, work)) = orders.waiting.pop_front() {
-                drop(orders);
-                // It catches what unwinds in it.
-                work();
-                self.orders.lock().finished.push(number);
-                self.done.notify_all();
-            } else if orders.over {
-                return;
-            } else {
-                orders.knocked = false;
-                drop(orders);
-                next = tick();
-            }
-        }
+    /// Does an errand, if there is one.
+    fn one(&self) -> bool {
+        let Some((number, work)) = self.orders.lock().waiting.pop_front() else { return false };
+        // It catches what unwinds in it.
+        work();
+        self.orders.lock().finished.push(number);
+        self.done.notify_all();
+        true
     }
 }
 
@@ -290,6 +382,52 @@ mod tests {
         };
         employ(work, tick, &Token::new()).unwrap();
         assert_eq!(ticks.load(SeqCst), 3);
+    }
+
+    #[test]
+    fn who_waits_for_a_bell_does_the_errands_of_all_calls_that_this_thread_is_in() {
+        let caller = thread::current().id();
+        let (bell, inner) = (Arc::new(Bell::new(None).unwrap()), AtomicBool::new(false));
+        // The outer call's thread rings when its errands are done; the inner call has a thread that waits for it.
+        let work = || {
+            while !inner.load(SeqCst) {
+                thread::yield_now();
+            }
+            (0..3).for_each(|_| assert_eq!(at_caller(|| thread::current().id()), caller));
+            inner.store(false, SeqCst);
+            bell.ring();
+        };
+        let mut is_first = true;
+        let tick = || {
+            if std::mem::take(&mut is_first) {
+                inner.store(true, SeqCst);
+                while inner.load(SeqCst) {
+                    assert!(wait(&bell, None).unwrap());
+                }
+                inner.store(true, SeqCst);
+            }
+            soon()
+        };
+        employ(work, tick, &Token::new()).unwrap();
+        let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let work = || {
+            while !begun.load(SeqCst) {
+                thread::yield_now();
+            }
+            at_caller(|| assert_eq!(thread::current().id(), caller));
+            done.store(true, SeqCst);
+        };
+        let within = || {
+            let wait_for_it = || {
+                begun.store(true, SeqCst);
+                while !done.load(SeqCst) {
+                    thread::yield_now();
+                }
+            };
+            aside(wait_for_it, &Token::new()).unwrap();
+            Instant::now() + IDLE
+        };
+        employ(work, within, &Token::new()).unwrap();
     }
 
     #[test]

@@ -8,10 +8,11 @@ mod support;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use api::{
-    AUTH, Api, BUSY, CANCELLED, Cancel, Fault, HTTP_STATUS, INVALID_CONFIG, REDIRECT, TIMEOUT, TOO_LARGE,
-    log_lines,
+    AUTH, Api, BUSY, CANCELLED, Cancel, Fault, HTTP_STATUS, INVALID_CONFIG, Progress, REDIRECT, TIMEOUT,
+    TOO_LARGE, log_lines,
 };
 use serde_json::{Value, json};
 use support::{Gate, Request, Server, answering, ok_json, response};
@@ -197,6 +198,33 @@ fn who_waits_for_a_token_keeps_its_own_cancel_and_deadline() {
         first.join().unwrap().unwrap();
     });
     assert_eq!((forms(&server).len(), bearers(&server).len()), (1, 1));
+}
+
+#[test]
+fn what_a_call_says_for_itself_is_not_for_the_token_of_all() {
+    let (gate, token) = (Gate::new(), tokens(json!(3600)));
+    let go = gate.clone();
+    let server = server(
+        move |n, request| {
+            go.wait();
+            token(n, request)
+        },
+        fine,
+    );
+    let api = refresh(&server);
+    thread::scope(|scope| {
+        let own = r#"{"timeout": 0.05, "retry_count": 1, "limits": {"max_body": 16, "max_header": 64}}"#;
+        let first = scope.spawn(move || api.fetch("get", None, own).map(|_| api));
+        server.wait_requests(1);
+        // Longer than it would have waited for its own answer.
+        thread::sleep(Duration::from_millis(200));
+        gate.open();
+        // Its own answer is another matter.
+        let _ = first.join().unwrap();
+    });
+    let asked: Vec<_> = forms(&server).iter().map(|form| field(form, "refresh_token").unwrap()).collect();
+    assert_eq!(asked, ["canary-refresh-0"]);
+    assert_eq!(bearers(&server), ["Bearer canary-token-1"]);
 }
 
 #[test]
@@ -475,6 +503,34 @@ fn callbacks_of_a_download_run_on_its_callers_thread_and_may_not_ask_for_the_tok
     .unwrap();
     api.download("get", &folder.path().join("file"), "{}").unwrap();
     assert_eq!(*statuses.lock().unwrap(), [BUSY]);
+}
+
+#[test]
+fn a_download_that_asks_for_a_token_logs_while_its_progress_callback_waits_for_it() {
+    let (asked, begun, token) = (Gate::new(), Gate::new(), tokens(json!(3600)));
+    let (ask, begin) = (asked.clone(), begun.clone());
+    let server = server(
+        move |n, request| {
+            ask.open();
+            begin.wait();
+            token(n, request)
+        },
+        fine,
+    );
+    let (api, folder, mut inner) = (client(&server), support::Folder::new(), None);
+    let mut progress = |_: &Progress| {
+        // Before that, its own thread may have something to log first.
+        if asked.is_open() {
+            begun.open();
+            inner.get_or_insert_with(|| api.fetch("get", None, r#"{"deadline": 10}"#));
+        }
+        0
+    };
+    let path = folder.path().join("file");
+    let (_, log) = log_lines(|| api.download_until("get", &path, "{}", Some(&mut progress), None).unwrap());
+    assert_eq!(inner.unwrap().unwrap().status, 200);
+    assert!(log.iter().any(|line| line.contains("/token")), "{log:?}");
+    assert_eq!(bearers(&server), ["Bearer canary-token-1"; 2]);
 }
 
 #[test]

@@ -201,16 +201,34 @@ fn one_that_is_begun_takes_the_place_of_the_one_before() {
 #[test]
 fn a_network_that_fails_leaves_the_sign_in_to_be_finished() {
     for trouble in [Vec::new(), response("503 Later", "", "")] {
-        // Three attempts, and then three more of the next call: of these, the last one is answered.
-        let server = server(move |_, n, _| if n < 6 { trouble.clone() } else { hour(n) });
+        let server = server(move |_, n, _| if n == 1 { trouble.clone() } else { hour(n) });
         let api = connect(&server, json!({}));
         let said = begin(&api);
         let fault = api.auth_finish(&*back(&said)).unwrap_err();
-        assert!([IO, HTTP_STATUS].contains(&fault.status) && fault.retryable, "{}", fault.message);
+        assert!([IO, HTTP_STATUS].contains(&fault.status) && !fault.retryable, "{}", fault.message);
         assert_clean(&fault.everything(), &[&said["state"]]);
+        // Nobody knows what became of the code: whether it is sent once more is for who called.
+        assert_eq!(forms(&server, "/token").len(), 1);
         api.auth_finish(&*back(&said)).unwrap();
-        assert_eq!(forms(&server, "/token").len(), 6);
+        assert_eq!(forms(&server, "/token").len(), 2);
     }
+}
+
+#[test]
+fn a_code_is_sent_again_only_if_it_was_never_sent() {
+    for said in ["500 Oops", "503 Later", "429 Slow", "408 Late"] {
+        let answer = response(said, "Retry-After: 0\r\n", "");
+        let server = server(move |_, n, _| if n == 1 { answer.clone() } else { hour(n) });
+        let api = connect(&server, json!({}));
+        let fault = api.auth_finish(&*back(&begin(&api))).unwrap_err();
+        assert_eq!(forms(&server, "/token").len(), 1, "{}", fault.message);
+    }
+    // A connection that never came about has carried no code.
+    let nobody = format!("http://{}/token", support::refused_address());
+    let server = server(|_, n, _| hour(n));
+    let api = connect(&server, json!({ "token_url": nobody }));
+    let fault = api.auth_finish(&*back(&begin(&api))).unwrap_err();
+    assert!(fault.message.contains("after 3 attempts"), "{}", fault.message);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::redact::Redactor;
 use oauth::Oauth;
 
 pub use place::Place;
-pub use scheme::{Ask, Form, Refusal, Scheme, SignIn, Signable, Sources, Verdict};
+pub use scheme::{Ask, Form, Refusal, Repeat, Scheme, SignIn, Signable, Sources, Verdict};
 
 /// What makes the credentials of `auth` for each request; None where they are always the same.
 pub fn scheme(config: &Config, sources: Sources) -> Result<Option<Arc<dyn Scheme>>> {

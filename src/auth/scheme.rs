@@ -6,6 +6,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use zeroize::Zeroizing;
+
+use super::Place;
 use crate::config::Secret;
 use crate::error::Result;
 use crate::response::{Head, Response};
@@ -36,8 +39,8 @@ pub trait Signable {
 /// What a scheme may ask of the call that it works for.
 pub trait Ask {
     /// Sends a form to a token endpoint, through the one pipeline: without credentials, never redirected, at most 1 MiB
-    /// of answer.
-    fn send(&self, form: &Form<'_>) -> Result<Response>;
+    /// of answer. `form`: makes it, for each attempt.
+    fn send(&self, to: &Place, repeat: Repeat, form: &dyn Fn() -> Result<Form>) -> Result<Response>;
     /// Has the host store a new token: its callback runs on the caller's thread. A refusal is an error.
     fn store(&self, token_json: &[u8]) -> Result<()>;
     /// What a server says, for a message: without these secrets and those that the call knows, in one line, not long.
@@ -48,19 +51,27 @@ pub trait Ask {
     fn deadline(&self) -> Option<Instant>;
 }
 
-/// A request to a token endpoint.
-#[derive(Clone, Copy)]
-pub struct Form<'a> {
-    /// Where it goes.
-    pub to: &'a super::Place,
+/// What a token endpoint is asked.
+pub struct Form {
     /// In application/x-www-form-urlencoded.
-    pub body: &'a str,
+    pub body: Zeroizing<String>,
     /// The value of Authorization, where the client proves itself by it.
-    pub authorization: Option<&'a str>,
+    pub authorization: Option<Zeroizing<String>>,
     /// What is in it that nobody may see.
-    pub secrets: &'a [&'a str],
-    /// Is it sent once? Then whoever sends it decides about another attempt.
-    pub once: bool,
+    pub secrets: Vec<Zeroizing<String>>,
+}
+
+/// May a form be sent again after a failure?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Yes, also the very same one.
+    Same,
+    /// Yes, but a new one is made: the endpoint takes none twice.
+    Made,
+    /// Only where nothing of it was sent.
+    Unsent,
+    /// No: whoever sends it decides about another attempt.
+    Never,
 }
 
 /// A sign-in that needs a person.

@@ -175,7 +175,7 @@ impl Exchange {
 
     /// Has a scheme make the credentials of a request.
     fn credentials(&self, run: &Run<'_>, scheme: &dyn Scheme, draft: &mut Draft<'_>) -> Result<u64> {
-        let asker = Asker { exchange: self, run };
+        let asker = Asker { exchange: self, run, settings: &self.token_settings };
         scheme.sign(draft, (!run.only_shown).then_some(&asker as &dyn Ask))
     }
 

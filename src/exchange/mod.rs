@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::Scheme;
 use crate::cache::Cache;
-use crate::config::{Allowed, Rules, Secret};
+use crate::config::{Allowed, Rules, Secret, Settings};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
 use crate::request::Prepared;
@@ -84,6 +84,8 @@ pub struct Exchange {
     jar: Option<Jar>,
     /// Makes the credentials of each request, where they are not always the same.
     scheme: Option<Arc<dyn Scheme>>,
+    /// Of the requests that ask for such credentials.
+    token_settings: Settings,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -94,16 +96,18 @@ impl std::fmt::Debug for Exchange {
 
 impl Exchange {
     /// A pipeline over a transport; texts go through the redactor, secrets to the allowed origins. `cookies`:
-    /// those of the answers are kept. `scheme`: makes the credentials of each request.
+    /// those of the answers are kept. `scheme`: makes the credentials of each request. `settings`: the connector's own.
     pub fn new(
         transport: Transport,
         redactor: Redactor,
         allowed: Allowed,
         cookies: bool,
         scheme: Option<Arc<dyn Scheme>>,
+        settings: &Settings,
     ) -> Exchange {
         let jar = cookies.then(Jar::default);
-        Exchange { transport, redactor: Arc::new(redactor), allowed, jar, scheme }
+        let token_settings = ask::settings(settings);
+        Exchange { transport, redactor: Arc::new(redactor), allowed, jar, scheme, token_settings }
     }
 
     /// The redactor of the connector's secrets, those included that it has learned.

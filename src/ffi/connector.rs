@@ -114,6 +114,15 @@ pub unsafe extern "C" fn apl_connector_free(connector: *mut apl_connector) {
 ///
 /// It is set before the first call; one that was set before is replaced. One thread at a time.
 ///
+/// It runs on the thread of the call that has asked for the token. A call that needs the token and comes from within it
+/// is BUSY. From the other callbacks of that call it waits for the token, as those of other threads do.
+///
+/// A request for a token has the settings of the connector, and of the call its cancel and its deadline alone. It is sent
+/// again where it has failed, with its refresh token too: the answer that was lost may have held the next one. A server
+/// that takes each refresh token once (RFC 9700 4.14.2) may then refuse it, and so it may where the call that was asking
+/// is cancelled: somebody has to sign in again. A call that is to be cancelled often is given a token beforehand, by a
+/// call that is not.
+///
 /// @param connector  before its first call
 /// @param on_token  gets each new token as JSON: storage_key, access_token, refresh_token, expires_at, token_type, scope
 /// @param user_data  handed to on_token and drop

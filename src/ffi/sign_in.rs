@@ -65,9 +65,11 @@ pub unsafe extern "C" fn apl_auth_begin(
 /// since 1970 or null, "scope": what was granted or null, "storage_key": the configuration's or null}.
 ///
 /// A sign-in is used up when its token endpoint has decided. After a failure of the network, a CANCELLED, or an address
-/// that does not fit, the same sign-in can be finished with another call. One that another process has begun is finished
-/// here where the configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a
-/// time finishes a sign-in.
+/// that does not fit, the same sign-in can be finished with another call. The code of a browser is not sent again by
+/// itself unless nothing of it was sent (RFC 6749 4.1.2: it is good for once, and a server that sees it twice may end
+/// what it granted); another call sends it again. One that another process has begun is finished here where the
+/// configuration has its code_verifier and state, or its device_code. Blocks; thread-safe; one call at a time finishes a
+/// sign-in.
 ///
 /// @param connector  whose API it is
 /// @param redirect_url  oauth2_pkce: the address that the browser came back to, all of it, its path and query, or its

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Granted, Refusal};
 use super::jwt::{self, Key};
-use crate::auth::{Ask, Form, Place, Sources};
+use crate::auth::{Ask, Form, Place, Repeat, Sources};
 use crate::config::auth::{ClientAuth, OauthKeys};
 use crate::config::{Config, Secret};
 use crate::error::{Error, Kind, Result};
@@ -66,6 +66,17 @@ impl<'a> Grant<'a> {
                 [code.expose()].into_iter().chain(verifier.map(Secret::expose)).collect()
             }
             Grant::DeviceCode(code) => vec![code.expose()],
+        }
+    }
+
+    /// May it be presented again, when nobody knows whether it was looked at? A refresh token has to be: the answer may
+    /// be lost, and the session with it. A code has not: who sees it twice may end all that was granted for it (RFC 6749
+    /// 4.1.2).
+    fn repeat(self) -> Repeat {
+        match self {
+            Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => Repeat::Same,
+            Grant::Code { .. } => Repeat::Unsent,
+            Grant::DeviceCode(_) => Repeat::Never,
         }
     }
 }
@@ -167,20 +178,32 @@ impl Client {
 
     /// Asks for a token.
     pub fn token(&self, grant: Grant<'_>, ask: &dyn Ask) -> Result<Granted, Denied> {
-        let once = matches!(grant, Grant::DeviceCode(_));
-        let (response, body) = self.ask(&self.token_url, &grant.fields(), &grant.secrets(), once, ask)?;
+        let (fields, secrets) = (grant.fields(), grant.secrets());
+        let (response, body) = self.ask(&self.token_url, &fields, &secrets, grant.repeat(), ask)?;
         answer::granted(&body).map_err(|what| unusable(&response, &body, what))
     }
 
-    /// Sends a form to a place, with what proves who sends it. `once`: a failure is not repeated.
+    /// Sends a form to a place, with what proves who sends it.
     pub fn ask(
         &self,
         to: &Place,
         fields: &[(&str, &str)],
         secrets: &[&str],
-        once: bool,
+        repeat: Repeat,
         ask: &dyn Ask,
     ) -> Result<(Response, Zeroizing<Vec<u8>>), Denied> {
+        let repeat = match (&self.proof, repeat) {
+            // RFC 7523 3: a JWT is good for one request.
+            (Proof::Key(_), Repeat::Same) => Repeat::Made,
+            _ => repeat,
+        };
+        let answer = ask.send(to, repeat, &|| self.form(fields, secrets)).map_err(refused)?;
+        let (response, body) = answer.take_body();
+        Ok((response, Zeroizing::new(body)))
+    }
+
+    /// A form, with what proves who sends it.
+    fn form(&self, fields: &[(&str, &str)], secrets: &[&str]) -> Result<Form> {
         let (mut proof, mut secrets, mut authorization) = (Vec::new(), secrets.to_vec(), None);
         let assertion;
         match &self.proof {
@@ -188,7 +211,7 @@ impl Client {
             Proof::Post(secret) => proof.push(("client_secret", secret.expose())),
             Proof::Basic { pair, authorization: value } => {
                 secrets.push(pair.expose());
-                authorization = Some(value.expose());
+                authorization = Some(Zeroizing::new(value.expose().to_owned()));
             }
             Proof::Key(key) => {
                 let (now, nonce): (SystemTime, _) = ((self.sources.now)(), (self.sources.nonce)());
@@ -204,9 +227,8 @@ impl Client {
         let room = all().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
         let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
         let body = Zeroizing::new(form.extend_pairs(all()).finish());
-        let form = Form { to, body: &body, authorization, secrets: &secrets, once };
-        let (response, body) = ask.send(&form).map_err(refused)?.take_body();
-        Ok((response, Zeroizing::new(body)))
+        let secrets = secrets.into_iter().map(|secret| Zeroizing::new(secret.to_owned())).collect();
+        Ok(Form { body, authorization, secrets })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::auth::Ask;
+use crate::errand;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{Bell, Fail};
 
@@ -39,7 +40,7 @@ impl Flight {
     }
 
     /// Waits until it is over, but not beyond the call's own cancel and deadline. Gives its failure, where it is one for
-    /// all.
+    /// all. In a callback of a call, the one that asks may be a thread of that call, which needs this thread meanwhile.
     pub fn wait(&self, ask: &dyn Ask) -> Result<Option<Error>> {
         let bell = Arc::new(Bell::new(ask.cancel()).map_err(gone)?);
         loop {
@@ -56,7 +57,7 @@ impl Flight {
                 let what = "timed out: the call's deadline ran out while another call asked for the token";
                 return Err(Error::new(Kind::Timeout, what));
             }
-            bell.wait(ask.deadline()).map_err(gone)?;
+            errand::wait(&bell, ask.deadline()).map_err(gone)?;
         }
     }
 }

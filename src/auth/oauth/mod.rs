@@ -265,7 +265,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::thread;
 
-    use super::super::Form;
+    use super::super::{Form, Repeat};
     use super::*;
     use crate::config::from_text;
     use crate::response::Response;
@@ -287,7 +287,7 @@ mod tests {
     }
 
     impl Ask for Refusing<'_> {
-        fn send(&self, _: &Form<'_>) -> Result<Response> {
+        fn send(&self, _: &Place, _: Repeat, _: &dyn Fn() -> Result<Form>) -> Result<Response> {
             self.asked.fetch_add(1, SeqCst);
             while self.of.store.waiting() < self.waiting {
                 thread::yield_now();
@@ -331,7 +331,7 @@ mod tests {
     struct Overtaken<'a>(&'a Oauth);
 
     impl Ask for Overtaken<'_> {
-        fn send(&self, _: &Form<'_>) -> Result<Response> {
+        fn send(&self, _: &Place, _: Repeat, _: &dyn Fn() -> Result<Form>) -> Result<Response> {
             let granted = answer::granted(br#"{"access_token": "of the new session"}"#).unwrap();
             let mut state = self.0.store.lock();
             state.session += 1;

@@ -10,7 +10,7 @@ use super::device::{self, Came, Polling};
 use super::pkce::{Begun, NoCode, Pkce};
 use super::store::Held;
 use super::{Oauth, Way};
-use crate::auth::{Ask, Place, SignIn};
+use crate::auth::{Ask, Place, Repeat, SignIn};
 use crate::config::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::log;
@@ -232,7 +232,7 @@ impl Oauth {
         }
         let asked = Instant::now();
         let scope = self.scope.as_deref().filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope));
-        let answer = self.client.ask(place, scope.as_slice(), &[], false, ask);
+        let answer = self.client.ask(place, scope.as_slice(), &[], Repeat::Same, ask);
         let codes = answer.and_then(|(response, body)| {
             device::codes(&body).map_err(|what| unusable(&response, &body, what))
         });
