@@ -64,7 +64,6 @@ impl Oauth {
     /// nobody sets.
     pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Oauth> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
-        let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
         let (token, refresh_token) = (filled(keys.token), filled(keys.refresh_token));
         let client = Client::new(config, keys, sources)?;
         let (mut code, mut desk) = (None, Desk::default());
@@ -231,6 +230,11 @@ impl Oauth {
             "no one has signed in, or the sign-in has ended and there is no refresh token: apl_auth_begin begins one",
         )
     }
+}
+
+/// A secret of the configuration; an empty one is none.
+fn filled(secret: &Option<Secret>) -> Option<Secret> {
+    secret.clone().filter(|secret| !secret.expose().is_empty())
 }
 
 impl Scheme for Oauth {
