@@ -8,7 +8,7 @@ mod support;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{
     AUTH, Api, BUSY, CANCELLED, Cancel, Fault, HTTP_STATUS, INVALID_CONFIG, Progress, REDIRECT, TIMEOUT,
@@ -553,6 +553,58 @@ fn tokens_that_a_server_says_back_are_not_shown() {
     assert!(fault.message.ends_with("***, ***, ***"), "{}", fault.message);
     let json = fault.json.to_string();
     assert!(!json.contains("canary") && !log.join("\n").contains("canary"), "{json} {log:#?}");
+}
+
+#[test]
+fn tokens_that_were_replaced_are_still_hidden() {
+    let server = server(tokens(json!(0)), |_| {
+        response(
+            "400 Bad",
+            "",
+            r#"{"message": "superseded: canary-token-1, canary-refresh-1, canary-refresh-0"}"#,
+        )
+    });
+    let api = refresh(&server);
+    for _ in 0..3 {
+        let fault = api.fetch("get", None, None).unwrap_err();
+        assert!(fault.message.ends_with("superseded: ***, ***, ***"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_refresh_token_that_was_refused_is_not_sent_again() {
+    let server = server(|_, _| response("400 Bad Request", "", r#"{"error": "invalid_grant"}"#), fine);
+    let api = refresh(&server);
+    for _ in 0..20 {
+        let fault = api.fetch("get", None, None).unwrap_err();
+        assert_eq!((fault.status, fault.http_status, fault.retryable), (AUTH, 400, false));
+        for says in ["/token", "invalid_grant", "get another one"] {
+            assert!(fault.message.contains(says), "{}", fault.message);
+        }
+    }
+    assert_eq!(forms(&server).len(), 1);
+}
+
+#[test]
+fn a_refused_client_is_not_asked_for_with_every_call() {
+    let token = tokens(json!(3600));
+    let server = server(
+        move |n, r| match n {
+            1 => response("401 Unauthorized", "", r#"{"error": "invalid_client"}"#),
+            _ => token(n, r),
+        },
+        fine,
+    );
+    let api = client(&server);
+    let begun = Instant::now();
+    let mut refused = 0;
+    while api.fetch("get", None, None).map_err(|fault| assert_eq!(fault.status, AUTH)).is_err() {
+        refused += 1;
+    }
+    // Five seconds later it may have been let in.
+    assert!(begun.elapsed() >= Duration::from_millis(4900), "{:?}", begun.elapsed());
+    assert!(refused > 1);
+    assert_eq!(forms(&server).len(), 2);
 }
 
 #[test]

@@ -604,3 +604,110 @@ fn nothing_of_a_sign_in_that_is_under_way_is_shown() {
     assert_clean(&said_of_it, &[&state, &"v".repeat(43)]);
     assert_clean(api.explain(None, None, None).unwrap().text(), &[&state, &"v".repeat(43)]);
 }
+
+#[test]
+fn a_token_of_a_sign_in_that_was_replaced_does_not_take_the_place_of_the_newer_one() {
+    let (gate, asked) = (Gate::new(), Gate::new());
+    let (go, ask) = (gate.clone(), asked.clone());
+    let server = server(move |_, n, _| {
+        if n == 1 {
+            ask.open();
+            go.wait();
+        }
+        hour(n)
+    });
+    let api = connect(&server, json!({}));
+    let stored = Arc::new(Mutex::new(Vec::new()));
+    let store = stored.clone();
+    api.on_token(move |json| {
+        store.lock().unwrap().push(serde_json::from_str::<Value>(json).unwrap()["access_token"].clone());
+        0
+    })
+    .unwrap();
+    let older = back(&begin(&api));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| api.auth_finish(&*older));
+        asked.wait();
+        sign_in(&api);
+        gate.open();
+        let fault = first.join().unwrap().unwrap_err();
+        assert_eq!(fault.status, INVALID_ARGUMENT);
+        assert!(fault.message.contains("another sign-in was begun"), "{}", fault.message);
+    });
+    api.fetch("get", None, None).unwrap();
+    assert_eq!(bearers(&server), ["Bearer canary-token-2"]);
+    assert_eq!(*stored.lock().unwrap(), ["canary-token-2"]);
+}
+
+#[test]
+fn what_a_sign_in_under_way_keeps_secret_stays_hidden_while_another_one_begins() {
+    let (gate, asked, said) = (Gate::new(), Gate::new(), Arc::new(OnceLock::<String>::new()));
+    let (go, ask, says) = (gate.clone(), asked.clone(), said.clone());
+    let server = Server::start(support::answering(move |request| match request.target() {
+        "/token" => {
+            ask.open();
+            go.wait();
+            hour(1)
+        }
+        _ => response("400 Bad Request", "", json!({"message": says.get().unwrap()}).to_string()),
+    }));
+    let api = connect(&server, json!({"token": "canary-token-8"}));
+    let first = begin(&api);
+    said.set(first["state"].clone()).unwrap();
+    thread::scope(|scope| {
+        let finishes = scope.spawn(|| api.auth_finish(&*back(&first)));
+        asked.wait();
+        begin(&api);
+        let fault = api.fetch("get", None, None).unwrap_err();
+        assert!(fault.message.ends_with(": ***"), "{}", fault.message);
+        gate.open();
+        finishes.join().unwrap().unwrap_err();
+    });
+}
+
+#[test]
+fn a_cancel_after_the_token_came_leaves_its_storing_to_the_next_call() {
+    let (gate, asked) = (Gate::new(), Gate::new());
+    let (go, ask) = (gate.clone(), asked.clone());
+    let server = server(|_, n, _| hour(n));
+    let api = connect(&server, json!({"refresh_token": "canary-refresh-0"}));
+    let (stored, cancel) = (Arc::new(Mutex::new(Vec::new())), Cancel::new());
+    let store = stored.clone();
+    api.on_token(move |json| {
+        store.lock().unwrap().push(serde_json::from_str::<Value>(json).unwrap()["access_token"].clone());
+        if store.lock().unwrap().len() == 1 {
+            ask.open();
+            go.wait();
+        }
+        0
+    })
+    .unwrap();
+    let back = back(&begin(&api));
+    thread::scope(|scope| {
+        // The callback is busy with the token of the session before.
+        let fetch = scope.spawn(|| api.fetch("get", None, None));
+        asked.wait();
+        let finishes = scope.spawn(|| api.auth_finish_until(&*back, Some(&cancel)));
+        server.wait_requests(2);
+        // Another call may not finish it while its code is being exchanged, nor when it is used up.
+        while api.auth_finish(&*back).unwrap_err().status == BUSY {
+            thread::yield_now();
+        }
+        cancel.trigger();
+        assert_eq!(finishes.join().unwrap().unwrap().json()["success"], true);
+        gate.open();
+        fetch.join().unwrap().unwrap();
+    });
+    api.fetch("get", None, None).unwrap();
+    assert_eq!(*stored.lock().unwrap(), ["canary-token-1", "canary-token-2"]);
+    assert_eq!(bearers(&server).last().unwrap(), "Bearer canary-token-2");
+}
+
+#[test]
+fn a_code_that_was_not_used_yet_replaces_a_configured_token_that_is_refused() {
+    let server = server(|_, n, _| hour(n));
+    let further = json!({"token": "refused", "authorization_code": "canary-code-1"});
+    let api = connect(&server, further);
+    api.fetch("get", None, None).unwrap();
+    assert_eq!(bearers(&server), ["Bearer refused", "Bearer canary-token-1"]);
+}

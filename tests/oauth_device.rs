@@ -7,6 +7,7 @@ mod api;
 mod people;
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -157,7 +158,7 @@ fn a_person_who_refuses_and_codes_that_have_ended_end_it() {
 
 #[test]
 fn beyond_their_time_codes_are_not_asked_about() {
-    let server = server(|place, _, _| if place == "device" { codes(1, 1) } else { pending() });
+    let server = server(|place, _, _| if place == "device" { codes(1, 2) } else { pending() });
     let api = connect(&server, json!({}));
     api.auth_begin(None).unwrap();
     let fault = api.auth_finish(None).unwrap_err();
@@ -186,6 +187,85 @@ fn a_cancel_ends_the_wait_at_once_and_the_sign_in_can_be_finished_later() {
     });
     assert_eq!(api.auth_finish_until(None, Some(&cancel)).unwrap_err().status, CANCELLED);
     assert_eq!(forms(&server, "/token").len(), 0);
+}
+
+#[test]
+fn the_interval_is_kept_from_one_finish_to_the_next() {
+    let (gate, asked, times) = (Gate::new(), Gate::new(), Arc::new(Mutex::new(Vec::new())));
+    let (go, ask, note) = (gate.clone(), asked.clone(), times.clone());
+    let server = server(move |place, n, _| {
+        if place == "device" {
+            return codes(2, 600);
+        }
+        note.lock().unwrap().push(Instant::now());
+        if n == 1 {
+            ask.open();
+            go.wait();
+        }
+        hour(n)
+    });
+    let (api, cancel) = (connect(&server, json!({})), Cancel::new());
+    api.auth_begin(None).unwrap();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| api.auth_finish_until(None, Some(&cancel)));
+        asked.wait();
+        cancel.trigger();
+        assert_eq!(first.join().unwrap().unwrap_err().status, CANCELLED);
+    });
+    api.auth_finish(None).unwrap();
+    gate.open();
+    let times = times.lock().unwrap();
+    assert!(times[1] - times[0] >= Duration::from_millis(1900), "{:?}", times[1] - times[0]);
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_whatever_its_words() {
+    let header = "Retry-After: 3\r\nConnection: close\r\n";
+    at_once(
+        [
+            response("429 Too Many Requests", header, r#"{"error": "rate_limit_exceeded"}"#),
+            response("400 Bad Request", header, r#"{"error": "authorization_pending"}"#),
+        ],
+        |answer| {
+            let server = answering(&[answer]);
+            let api = connect(&server, json!({}));
+            api.auth_begin(None).unwrap();
+            let begun = Instant::now();
+            api.auth_finish(None).unwrap();
+            assert!(begun.elapsed() >= Duration::from_millis(3900), "{:?}", begun.elapsed());
+        },
+    );
+}
+
+#[test]
+fn another_begin_ends_the_wait_at_once() {
+    let server = server(|place, n, _| match place {
+        "device" => codes(if n == 1 { 300 } else { 1 }, 1800),
+        _ => hour(n),
+    });
+    let (api, over) = (connect(&server, json!({})), Cancel::new());
+    over.trigger();
+    api.auth_begin(None).unwrap();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            loop {
+                match api.auth_finish(None) {
+                    Err(fault) if fault.status == BUSY => thread::yield_now(),
+                    outcome => return outcome,
+                }
+            }
+        });
+        // It waits when nobody else may.
+        while api.auth_finish_until(None, Some(&over)).unwrap_err().status != BUSY {
+            thread::yield_now();
+        }
+        let begun = Instant::now();
+        api.auth_begin(None).unwrap();
+        let fault = waits.join().unwrap().unwrap_err();
+        assert!(fault.message.contains("another sign-in was begun"), "{}", fault.message);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    });
+    api.auth_finish(None).unwrap();
 }
 
 #[test]

@@ -45,6 +45,15 @@ impl Life {
         }
     }
 
+    /// When it ends, by the same clock.
+    pub fn ends_at(self, asked: Instant) -> Option<Instant> {
+        match self {
+            Life::Unknown => None,
+            Life::Once => Some(asked),
+            Life::Known(life) => asked.checked_add(life),
+        }
+    }
+
     /// When it ends, by the system's clock.
     pub fn ends(self, asked: SystemTime) -> Option<SystemTime> {
         match self {

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Granted, Refusal};
+use super::filled;
 use super::jwt::{self, Key};
 use crate::auth::{Ask, Form, Place, Repeat, Sources};
 use crate::config::auth::{ClientAuth, OauthKeys};
@@ -128,7 +129,6 @@ impl Client {
     /// As `auth` says.
     pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Client> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
-        let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
         let token_url = keys.token_url.as_deref().ok_or_else(|| wrong("token_url", "the key is missing"))?;
         let id = filled(keys.client_id).ok_or_else(|| wrong("client_id", "the key is missing"))?;
         let secret = filled(keys.client_secret);

@@ -14,8 +14,10 @@ use crate::config::Secret;
 /// RFC 8628 3.2: where the server says none.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// No server is asked more often, and none keeps a person waiting for longer between two questions.
+/// No server is asked more often.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A server in trouble is not left alone for longer, unless it says so.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// RFC 8628 3.5: so much more for good, each time that the server says slow_down.
@@ -71,7 +73,7 @@ pub(super) fn codes(body: &[u8]) -> Result<Codes, &'static str> {
             .ok_or("answered without a verification_uri that is an address (RFC 8628 3.2)")?,
         verification_uri_complete: address(answer.verification_uri_complete),
         expires_in: life,
-        interval: answer.interval.and_then(seconds).map(|interval| duration(interval, LONGEST)),
+        interval: answer.interval.and_then(seconds).map(|interval| duration(interval, LONGEST_LIFE)),
     })
 }
 
@@ -87,8 +89,8 @@ pub(super) enum Came {
     Pending,
     /// slow_down
     SlowDown,
-    /// Nothing, or a server in trouble, which may have said how long it wants to be left alone.
-    Trouble(Option<Duration>),
+    /// Nothing, or a server in trouble.
+    Trouble,
 }
 
 /// When the token endpoint is asked.
@@ -104,9 +106,7 @@ pub(super) struct Polling {
 impl Polling {
     /// From now on for so long. `said`: by the server; `least`: by the configuration.
     pub fn new(said: Option<Duration>, least: Option<Duration>, life: Duration, now: Instant) -> Polling {
-        let interval = said.max(least).unwrap_or(INTERVAL).clamp(SHORTEST, LONGEST);
-        // One question at least.
-        let interval = interval.min(life / 2);
+        let interval = said.max(least).unwrap_or(INTERVAL).clamp(SHORTEST, LONGEST_LIFE);
         Polling { interval, troubles: 0, next: now + interval, ends: now + life }
     }
 
@@ -120,20 +120,28 @@ impl Polling {
         self.interval
     }
 
-    /// When the next question is due; None: nobody would have an answer to it any more.
+    /// When the next question is due; None: the codes end before.
     pub fn next(&self) -> Option<Instant> {
         (self.next < self.ends).then_some(self.next)
     }
 
-    /// A question was answered, or not.
-    pub fn came(&mut self, came: Came, now: Instant) {
-        self.troubles = if let Came::Trouble(_) = came { self.troubles.saturating_add(1) } else { 0 };
+    /// A question is asked. Whether or not its answer is waited for, the next one keeps its distance.
+    pub fn asks(&mut self, now: Instant) {
+        self.next = now + self.interval;
+    }
+
+    /// A question was answered, or not. `left_alone`: for so long the server does not want to be asked.
+    pub fn came(&mut self, came: Came, left_alone: Option<Duration>, now: Instant) {
+        self.troubles = if came == Came::Trouble { self.troubles.saturating_add(1) } else { 0 };
         if came == Came::SlowDown {
             self.interval += SLOWER;
         }
         // RFC 8628 3.5: twice as long each time, where the server does not answer.
         let longer = self.interval.saturating_mul(1 << self.troubles.min(16)).min(LONGEST.max(self.interval));
-        let asked_for = if let Came::Trouble(Some(wait)) = came { wait.min(LONGEST) } else { Duration::ZERO };
+        // A wish that would outlast the codes is none: they would be lost.
+        let asked_for = left_alone.unwrap_or_default();
+        let left = self.ends.saturating_duration_since(now);
+        let asked_for = if asked_for < left { asked_for } else { LONGEST };
         self.next = now.checked_add(longer.max(asked_for)).unwrap_or(self.ends);
     }
 }
@@ -153,51 +161,69 @@ mod tests {
         said: Option<u64>,
         least: Option<u64>,
         life: u64,
-        mut came: impl FnMut(usize) -> Came,
+        mut came: impl FnMut(usize) -> (Came, Option<Duration>),
     ) -> Vec<u64> {
         let begun = Instant::now();
         let mut polling = Polling::new(said.map(s), least.map(s), s(life), begun);
         let mut times = Vec::new();
         while let Some(at) = polling.next() {
             times.push((at - begun).as_secs());
-            polling.came(came(times.len()), at);
+            polling.asks(at);
+            let (came, left_alone) = came(times.len());
+            polling.came(came, left_alone, at);
         }
         times
     }
 
     #[test]
     fn who_has_not_said_is_asked_every_five_seconds_until_the_code_ends() {
-        assert_eq!(play(None, None, 20, |_| Came::Pending), [5, 10, 15]);
+        assert_eq!(play(None, None, 20, |_| (Came::Pending, None)), [5, 10, 15]);
     }
 
     #[test]
     fn the_longer_of_the_two_intervals_counts_and_none_is_silly() {
-        assert_eq!(play(Some(2), Some(7), 20, |_| Came::Pending), [7, 14]);
-        assert_eq!(play(Some(7), Some(2), 20, |_| Came::Pending), [7, 14]);
-        assert_eq!(play(None, Some(2), 5, |_| Came::Pending), [2, 4]);
-        assert_eq!(play(Some(0), Some(0), 4, |_| Came::Pending), [1, 2, 3]);
-        // So long that it would never be asked.
-        assert_eq!(play(Some(u64::MAX / 2), None, 60, |_| Came::Pending), [30]);
-        assert_eq!(play(Some(1 << 30), None, 1800, |_| Came::Pending), [300, 600, 900, 1200, 1500]);
+        assert_eq!(play(Some(2), Some(7), 20, |_| (Came::Pending, None)), [7, 14]);
+        assert_eq!(play(Some(7), Some(2), 20, |_| (Came::Pending, None)), [7, 14]);
+        assert_eq!(play(None, Some(2), 5, |_| (Came::Pending, None)), [2, 4]);
+        assert_eq!(play(Some(0), Some(0), 4, |_| (Came::Pending, None)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn no_question_comes_earlier_than_the_server_says() {
+        assert_eq!(play(Some(5), None, 8, |_| (Came::Pending, None)), [5]);
+        assert_eq!(play(Some(900), None, 2000, |_| (Came::Pending, None)), [900, 1800]);
+        // Where its codes end before, there is none.
+        assert!(play(Some(1 << 30), None, 1800, |_| (Came::Pending, None)).is_empty());
+        assert!(play(Some(u64::MAX / 2), None, 60, |_| (Came::Pending, None)).is_empty());
+    }
+
+    #[test]
+    fn a_question_without_an_answer_moves_the_next_one_too() {
+        let begun = Instant::now();
+        let mut polling = Polling::new(Some(s(5)), None, s(60), begun);
+        polling.asks(begun + s(7));
+        assert_eq!(polling.next(), Some(begun + s(12)));
     }
 
     #[test]
     fn slow_down_is_for_good() {
-        let came = |n| if n < 3 { Came::SlowDown } else { Came::Pending };
+        let came = |n| (if n < 3 { Came::SlowDown } else { Came::Pending }, None);
         assert_eq!(play(Some(5), None, 60, came), [5, 15, 30, 45]);
     }
 
     #[test]
     fn trouble_doubles_the_wait_until_there_is_an_answer() {
-        let came = |n| if (2..5).contains(&n) { Came::Trouble(None) } else { Came::Pending };
+        let came = |n| (if (2..5).contains(&n) { Came::Trouble } else { Came::Pending }, None);
         assert_eq!(play(Some(5), None, 120, came), [5, 10, 20, 40, 80, 85, 90, 95, 100, 105, 110, 115]);
         // And does not grow for ever.
-        let times = play(Some(5), None, 4000, |_| Came::Trouble(None));
+        let times = play(Some(5), None, 4000, |_| (Came::Trouble, None));
         assert_eq!(times.windows(2).map(|w| w[1] - w[0]).max(), Some(300));
-        let asked = |_| Came::Trouble(Some(s(30)));
+        let asked = |_| (Came::Trouble, Some(s(30)));
         assert_eq!(play(Some(5), None, 100, asked), [5, 35, 65]);
+        // Whatever it says besides.
+        assert_eq!(play(Some(5), None, 1100, |_| (Came::Pending, Some(s(500)))), [5, 505, 1005]);
         // A wish that would outlast the code is none.
-        assert_eq!(play(Some(5), None, 400, |_| Came::Trouble(Some(s(1 << 30)))), [5, 305]);
+        assert_eq!(play(Some(5), None, 400, |_| (Came::Trouble, Some(s(1 << 30)))), [5, 305]);
     }
 
     #[test]
@@ -213,7 +239,7 @@ mod tests {
         assert_eq!(c.interval, Some(s(0)));
         let c = read(r#", "verification_uri": "https://a.example", "expires_in": 1e99, "interval": 1e99"#)
             .unwrap();
-        assert_eq!((c.expires_in, c.interval), (LONGEST_LIFE, Some(LONGEST)));
+        assert_eq!((c.expires_in, c.interval), (LONGEST_LIFE, Some(LONGEST_LIFE)));
         let c = read(
             r#", "verification_uri": "https://a.example", "verification_uri_complete": "javascript:canary()""#,
         );

@@ -23,11 +23,12 @@ use super::{Ask, Place, Refusal, Scheme, SignIn, Signable, Sources, Verdict};
 use crate::config::auth::OauthKeys;
 use crate::config::{Auth, Config, Secret};
 use crate::error::{Error, Kind, Result, Sent};
-use answer::{Granted, Life};
+use crate::log;
+use answer::Life;
 use client::{Client, Denied, Grant};
 use pkce::Pkce;
 use sign_in::Desk;
-use store::{Held, State, Store};
+use store::{Held, PAUSE, State, Store};
 
 /// Bearer tokens of a token endpoint.
 pub(super) struct Oauth {
@@ -63,7 +64,6 @@ impl Oauth {
     /// nobody sets.
     pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Oauth> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
-        let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
         let (token, refresh_token) = (filled(keys.token), filled(keys.refresh_token));
         let client = Client::new(config, keys, sources)?;
         let (mut code, mut desk) = (None, Desk::default());
@@ -101,17 +101,41 @@ impl Oauth {
         Ok(Oauth { way, client, scope: keys.scope.clone(), store, desk, nonce: sources.nonce })
     }
 
-    /// The token for a request, and its number.
-    fn token(&self, ask: &dyn Ask) -> Result<(Secret, u64)> {
-        let ready = |state: &State| state.token.clone().filter(|held| held.is_ready(Instant::now()));
-        let held = self.store.settle(ask, true, ready, || {
-            self.renew(ask).map_err(|mut error| {
+    /// The token for a request, its number, and what else nobody may see.
+    fn token(&self, ask: &dyn Ask) -> Result<(Secret, u64, Vec<Secret>)> {
+        let ready = |state: &State| {
+            let held = state.ready(self.can_renew(state), Instant::now())?;
+            let others = state.secrets().filter(|secret| secret.expose() != held.token.expose());
+            Some((held.token.clone(), held.number, others.cloned().collect()))
+        };
+        self.store.settle(ask, true, ready, || match self.renew(ask) {
+            // However long it lives: it was asked for, for this request.
+            Ok(held) => {
+                let others = self.store.lock().secrets().cloned().collect();
+                Ok((held.token, held.number, others))
+            }
+            Err(mut error) => {
+                let mut state = self.store.lock();
+                if error.kind() != Kind::Cancelled
+                    && state.token.as_ref().is_some_and(|h| h.lives(Instant::now()))
+                {
+                    state.later = Some(Instant::now() + PAUSE);
+                    if let Some(ready) = ready(&state) {
+                        log::warn(format_args!("{}; the token is used until it ends", error.message));
+                        return Ok(ready);
+                    }
+                }
                 // The request itself never left.
                 error.sent = Sent::No;
-                error
-            })
-        })?;
-        Ok((held.token, held.number))
+                Err(error)
+            }
+        })
+    }
+
+    /// Is there something to ask for another token with?
+    fn can_renew(&self, state: &State) -> bool {
+        let is_refused = state.refusal.as_ref().is_some_and(|(_, until)| until.is_none());
+        !is_refused && (!self.signs_in() || state.refresh_token.is_some() || state.code.is_some())
     }
 
     /// Asks for a token, unless there is one that only was not stored yet, and has it stored.
@@ -129,6 +153,10 @@ impl Oauth {
     fn next(&self, ask: &dyn Ask) -> Result<Held> {
         let (refresh_token, code, session) = {
             let state = self.store.lock();
+            let stands = |until: &Option<Instant>| until.is_none_or(|until| Instant::now() < until);
+            if let Some((refusal, _)) = state.refusal.as_ref().filter(|(_, until)| stands(until)) {
+                return Err(refusal.clone());
+            }
             (state.refresh_token.clone(), state.code.clone(), state.session)
         };
         let scope = self.scope.as_deref();
@@ -152,42 +180,37 @@ impl Oauth {
         }
         match outcome {
             Ok(mut granted) => {
-                state.code = None;
+                state.retire_code();
                 let newer = granted.refresh_token.take().filter(|_| self.refreshes());
-                let refresh_token = newer.or_else(|| state.refresh_token.take());
+                let refresh_token = newer.or_else(|| state.refresh_token.clone());
                 Ok(self.store.keep(&mut state, granted, refresh_token, asked))
             }
             Err(denied) => {
-                let is_over = denied.is_final()
-                    && (code.is_some() || denied.word.as_deref() == Some("invalid_grant"))
-                    && self.signs_in();
-                if is_over {
-                    // Asked again, it would be refused again.
-                    (state.token, state.refresh_token, state.code) = (None, None, None);
-                }
+                let is_final = denied.is_final();
+                let is_dead = denied.word.as_deref() == Some("invalid_grant") && refresh_token.is_some();
                 let Denied { mut error, .. } = denied;
-                if is_over {
+                // Asked again, it would be refused again.
+                if is_final && self.signs_in() && (code.is_some() || is_dead) {
+                    state.retire_refresh_token();
+                    state.retire_code();
+                    if !state.token.as_ref().is_some_and(|held| held.lives(Instant::now())) {
+                        state.retire_token();
+                    }
                     error.message += "; sign in again: apl_auth_begin";
+                } else if is_final && !self.signs_in() && error.http_status.is_some() {
+                    if is_dead {
+                        error.message += "; the refresh token is not sent again: get another one, and make a \
+                                          connector with it";
+                    }
+                    // The same client would be refused as often as it is called, and locked out.
+                    let until = (!is_dead).then(|| Instant::now() + PAUSE);
+                    let mut refusal = Error::new(error.kind(), error.message.clone());
+                    refusal.http_status = error.http_status;
+                    state.refusal = Some((refusal, until));
                 }
                 Err(error)
             }
         }
-    }
-
-    /// Keeps the token of a person who has signed in, and has it stored.
-    fn adopt(&self, mut granted: Granted, asked: (Instant, SystemTime), ask: &dyn Ask) -> Result<Held> {
-        let held = {
-            let mut state = self.store.lock();
-            state.session += 1;
-            state.code = None;
-            let refresh_token = granted.refresh_token.take();
-            self.store.keep(&mut state, granted, refresh_token, asked)
-        };
-        let is_unstored = |state: &State| {
-            state.token.as_ref().is_some_and(|kept| kept.number == held.number && !kept.is_stored())
-        };
-        let stored = |state: &State| (!is_unstored(state)).then(|| held.clone());
-        self.store.settle(ask, false, stored, || self.store.offer(held.clone(), ask))
     }
 
     /// Does a person sign in?
@@ -209,17 +232,21 @@ impl Oauth {
     }
 }
 
+/// A secret of the configuration; an empty one is none.
+fn filled(secret: &Option<Secret>) -> Option<Secret> {
+    secret.clone().filter(|secret| !secret.expose().is_empty())
+}
+
 impl Scheme for Oauth {
     fn sign(&self, draft: &mut dyn Signable, ask: Option<&dyn Ask>) -> Result<u64> {
-        let (token, number) = match ask {
+        let (token, number, others) = match ask {
             Some(ask) => self.token(ask)?,
             // Nothing of it is shown.
-            None => (Secret::new("token"), 0),
+            None => (Secret::new("token"), 0, Vec::new()),
         };
         let value = Zeroizing::new(format!("Bearer {}", token.expose()));
         draft.set_header("Authorization", &value)?;
-        let refresh_token = self.store.lock().refresh_token.clone();
-        for secret in refresh_token.into_iter().chain(self.desk.secrets()) {
+        for secret in others.into_iter().chain(self.desk.secrets()) {
             draft.hide(secret.expose());
         }
         Ok(number)
@@ -233,23 +260,20 @@ impl Scheme for Oauth {
         let mut state = self.store.lock();
         // Where there is another one meanwhile, that one is tried.
         if state.token.as_ref().is_some_and(|held| held.number == number) {
-            if self.signs_in() && state.refresh_token.is_none() {
+            if !self.can_renew(&state) && self.signs_in() {
                 let what =
                     "the token is refused, and there is no refresh token: sign in again: apl_auth_begin";
                 return Verdict::Because(what.into());
             }
-            state.token = None;
+            state.retire_token();
         }
         Verdict::Again
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let (token, refresh_token, code) = {
-            let state = self.store.lock();
-            let token = state.token.as_ref().map(|held| held.token.clone());
-            (token, state.refresh_token.clone(), state.code.clone())
-        };
-        [token, refresh_token, code].into_iter().flatten().chain(self.desk.secrets()).collect()
+        let mut secrets: Vec<_> = self.store.lock().secrets().cloned().collect();
+        secrets.extend(self.desk.secrets());
+        secrets
     }
 
     fn sign_in(&self) -> Option<&dyn SignIn> {
@@ -272,8 +296,14 @@ mod tests {
     use crate::transport::Token;
 
     fn oauth() -> Oauth {
-        let text = r#"{"base_url": "https://a.example", "auth": {"type": "oauth2_refresh", "client_id": "c",
-            "token_url": "https://auth.example/t", "refresh_token": "r"}}"#;
+        of(r#""type": "oauth2_refresh", "refresh_token": "r", "token": "living""#)
+    }
+
+    fn of(auth: &str) -> Oauth {
+        let text = &format!(
+            r#"{{"base_url": "https://a.example", "auth": {{"client_id": "c",
+            "token_url": "https://auth.example/t", {auth}}}}}"#
+        );
         let config = from_text(text, &|_| None).unwrap();
         let sources = Sources { now: SystemTime::now, nonce: String::new };
         Oauth::new(&config, &config.keys.auth.oauth().unwrap(), sources).unwrap()
@@ -311,6 +341,7 @@ mod tests {
     #[test]
     fn a_refusal_is_that_of_all_who_wait() {
         let (oauth, asked) = (oauth(), AtomicUsize::new(0));
+        oauth.store.age(true);
         thread::scope(|scope| {
             let all: Vec<_> = (0..10)
                 .map(|_| {
@@ -325,6 +356,35 @@ mod tests {
         // Who comes later asks again.
         oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked }).unwrap_err();
         assert_eq!(asked.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn a_token_whose_renewal_fails_is_used_until_it_ends_and_the_endpoint_is_asked_once_in_a_while() {
+        let (oauth, asked) = (oauth(), AtomicUsize::new(0));
+        let token = || oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked });
+        token().unwrap();
+        assert_eq!(asked.load(SeqCst), 0);
+        oauth.store.age(false);
+        (0..20).for_each(|_| assert_eq!(token().unwrap().0.expose(), "living"));
+        assert_eq!(asked.load(SeqCst), 1);
+        oauth.store.age(true);
+        assert_eq!(token().unwrap_err().message, "refused");
+        assert_eq!(asked.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_renewed_is_used_until_it_ends() {
+        let (oauth, asked) = (
+            of(r#""type": "oauth2_pkce", "token": "living", "redirect_uri": "http://127.0.0.1/cb",
+                "authorization_url": "https://auth.example/a""#),
+            AtomicUsize::new(0),
+        );
+        let token = || oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked });
+        oauth.store.age(false);
+        assert_eq!(token().unwrap().0.expose(), "living");
+        oauth.store.age(true);
+        assert!(token().unwrap_err().message.contains("apl_auth_begin"));
+        assert_eq!(asked.load(SeqCst), 0);
     }
 
     /// A token endpoint, while whose answer is on its way somebody signs in.
@@ -358,6 +418,7 @@ mod tests {
     #[test]
     fn a_token_of_who_was_signed_in_before_does_not_take_the_place_of_the_new_one() {
         let oauth = oauth();
+        oauth.store.age(true);
         assert_eq!(oauth.token(&Overtaken(&oauth)).unwrap().0.expose(), "of the new session");
         assert_eq!(oauth.store.lock().refresh_token.as_ref().unwrap().expose(), "new");
     }

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use url::{Position, Url};
 
 use super::answer;
+use super::filled;
 use crate::auth::Place;
 use crate::config::{Config, Origin, Secret, auth};
 use crate::error::{Error, Result};
@@ -49,7 +50,6 @@ impl Pkce {
     pub fn new(config: &Config, keys: &auth::Pkce) -> Result<Pkce> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
         let missing = |key| wrong(key, "the key is missing");
-        let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
         let url = keys.authorization_url.as_deref().ok_or_else(|| missing("authorization_url"))?;
         let redirect_uri = keys.redirect_uri.clone().ok_or_else(|| missing("redirect_uri"))?;
         let back = Url::parse(&redirect_uri).map_err(|_| wrong("redirect_uri", "is not an absolute URL"))?;

@@ -1,20 +1,22 @@
 //! A person signs in: one is begun, and finished, once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::answer::Granted;
 use super::client::{Denied, Grant, unusable};
 use super::device::{self, Came, Polling};
 use super::pkce::{Begun, NoCode, Pkce};
-use super::store::Held;
+use super::store::{Held, State};
 use super::{Oauth, Way};
 use crate::auth::{Ask, Place, Repeat, SignIn};
 use crate::config::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::log;
-use crate::transport::{Fail, pause};
+use crate::transport::{Bell, Fail};
 
 /// The sign-in that was begun last.
 #[derive(Default)]
@@ -26,11 +28,15 @@ pub(super) struct Desk {
 
 #[derive(Default)]
 struct Now {
-    /// How many there were.
+    /// How many there were: the number of the last one.
     count: u64,
     what: What,
     /// What of it nobody may see, also while it is being finished.
     secrets: Vec<Secret>,
+    /// The same of those before it that a call is still finishing, in vain.
+    of_older: Vec<(u64, Vec<Secret>)>,
+    /// Who waits for the person.
+    waiting: Option<Arc<Bell>>,
 }
 
 #[derive(Default)]
@@ -79,12 +85,20 @@ impl Desk {
 
     /// What of it nobody may see.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.now.lock().secrets.clone()
+        let now = self.now.lock();
+        now.secrets.iter().chain(now.of_older.iter().flat_map(|(_, secrets)| secrets)).cloned().collect()
     }
 
     /// One is begun; the one before is no more. `further`: what nobody may see either.
     fn begin(&self, pending: Pending, further: Option<Secret>) {
         let mut now = self.now.lock();
+        if matches!(now.what, What::Busy) {
+            let older = (now.count, std::mem::take(&mut now.secrets));
+            now.of_older.push(older);
+        }
+        if let Some(bell) = now.waiting.take() {
+            bell.ring();
+        }
         now.count += 1;
         now.secrets = pending.secrets().into_iter().chain(further).collect();
         now.what = What::Begun(pending);
@@ -118,9 +132,29 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Is it still the one that was begun last?
-    fn is_last(&self) -> bool {
-        self.of.now.lock().count == self.number
+    /// What is done with the one that was begun last; no other one is begun meanwhile.
+    fn as_last<T>(&self, work: impl FnOnce(&mut Now) -> T) -> Result<T> {
+        let mut now = self.of.now.lock();
+        if now.count != self.number {
+            let what =
+                "auth: another sign-in was begun meanwhile: its apl_auth_finish is the one to wait for";
+            return Err(Error::argument(what));
+        }
+        Ok(work(&mut now))
+    }
+
+    /// Waits until then, but not beyond the call's own cancel, nor until another one is begun.
+    fn wait(&self, at: Instant, ask: &dyn Ask) -> Result<()> {
+        let failed = |fail| match fail {
+            Fail::Cancelled => {
+                Error::new(Kind::Cancelled, "auth: cancelled by the caller while the person signs in")
+            }
+            fail => Error::new(Kind::Io, format!("auth: waiting for the person to sign in: {fail}")),
+        };
+        let bell = Arc::new(Bell::new(ask.cancel()).map_err(failed)?);
+        self.as_last(|now| now.waiting = Some(bell.clone()))?;
+        bell.wait(Some(at)).map_err(failed)?;
+        self.as_last(|now| now.waiting = None)
     }
 }
 
@@ -128,8 +162,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut now = self.of.now.lock();
         if now.count != self.number {
+            now.of_older.retain(|(number, _)| *number != self.number);
             return;
         }
+        now.waiting = None;
         match self.pending.take() {
             Some(pending) => now.what = What::Begun(pending),
             None => (now.what, now.secrets) = (What::Nothing, Vec::new()),
@@ -212,12 +248,37 @@ impl Oauth {
         let grant = Grant::Code { code: &code, redirect_uri: pkce.redirect_uri(), verifier };
         let asked = (Instant::now(), SystemTime::now());
         match self.client.token(grant, ask) {
-            Ok(granted) => {
-                turn.pending = None;
-                drop(turn);
-                self.adopt(granted, asked, ask)
-            }
+            Ok(granted) => self.adopt(turn, granted, asked, ask),
             Err(denied) => Err(over(denied, &mut turn)),
+        }
+    }
+
+    /// Keeps the token of a person who has signed in, and has it stored. One of a sign-in that another one has taken the
+    /// place of is none.
+    fn adopt(
+        &self,
+        mut turn: Turn<'_>,
+        mut granted: Granted,
+        asked: (Instant, SystemTime),
+        ask: &dyn Ask,
+    ) -> Result<Held> {
+        turn.pending = None;
+        let held = turn.as_last(|_| {
+            let mut state = self.store.lock();
+            state.session = turn.number;
+            state.retire_code();
+            let refresh_token = granted.refresh_token.take();
+            self.store.keep(&mut state, granted, refresh_token, asked)
+        })?;
+        drop(turn);
+        let is_unstored = |state: &State| {
+            state.token.as_ref().is_some_and(|kept| kept.number == held.number && !kept.is_stored())
+        };
+        let stored = |state: &State| (!is_unstored(state)).then(|| held.clone());
+        match self.store.settle(ask, false, stored, || self.store.offer(held.clone(), ask)) {
+            // The person is signed in: whoever needs the token next has it stored before.
+            Err(error) if error.kind() == Kind::Cancelled => Ok(held),
+            outcome => outcome,
         }
     }
 
@@ -261,27 +322,22 @@ impl Oauth {
             let polling = polling.get_or_insert_with(|| Polling::of_unknown(least, Instant::now()));
             let Some(at) = polling.next() else {
                 turn.pending = None;
-                let what = "auth: expired_token: nobody has signed in in time; begin again: apl_auth_begin";
+                let what = "auth: expired_token: nobody has signed in in time: the codes end before the server may \
+                            be asked again; begin again: apl_auth_begin";
                 return Err(Error::new(Kind::Auth, what));
             };
-            wait(at, ask)?;
-            if !turn.is_last() {
-                let what =
-                    "auth: another sign-in was begun meanwhile: its apl_auth_finish is the one to wait for";
-                return Err(Error::argument(what));
+            turn.wait(at, ask)?;
+            if let Some(Pending::Device(_, Some(polling))) = &mut turn.pending {
+                polling.asks(Instant::now());
             }
             let asked = (Instant::now(), SystemTime::now());
             let denied = match self.client.token(Grant::DeviceCode(&device_code), ask) {
-                Ok(granted) => {
-                    turn.pending = None;
-                    drop(turn);
-                    return self.adopt(granted, asked, ask);
-                }
+                Ok(granted) => return self.adopt(turn, granted, asked, ask),
                 Err(denied) => denied,
             };
             let Some(came) = came(&denied) else { return Err(over(denied, &mut turn)) };
             if let Some(Pending::Device(_, Some(polling))) = &mut turn.pending {
-                polling.came(came, Instant::now());
+                polling.came(came, denied.error.retry_after, Instant::now());
             }
             log::debug(format_args!("auth: {}; it is asked again", denied.error.message));
         }
@@ -305,28 +361,9 @@ fn came(denied: &Denied) -> Option<Came> {
     match denied.word.as_deref() {
         Some("authorization_pending") if !is_in_trouble => Some(Came::Pending),
         Some("slow_down") if !is_in_trouble => Some(Came::SlowDown),
-        _ if is_in_trouble => Some(Came::Trouble(denied.error.retry_after)),
-        None if denied.error.is_transient() => Some(Came::Trouble(denied.error.retry_after)),
+        // Whatever else a server says with it: a status that passes decides nothing.
+        _ if is_in_trouble || denied.error.is_transient() => Some(Came::Trouble),
         _ => None,
-    }
-}
-
-/// Waits until then, but not beyond the call's own cancel and deadline.
-fn wait(at: Instant, ask: &dyn Ask) -> Result<()> {
-    let deadline = ask.deadline();
-    let waited = pause(deadline.map_or(at, |deadline| deadline.min(at)), ask.cancel());
-    waited.map_err(|fail| match fail {
-        Fail::Cancelled => {
-            Error::new(Kind::Cancelled, "auth: cancelled by the caller while the person signs in")
-        }
-        fail => Error::new(Kind::Io, format!("auth: waiting for the person to sign in: {fail}")),
-    })?;
-    match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-        true => Err(Error::new(
-            Kind::Timeout,
-            "auth: timed out: the call's deadline ran out before the person was done",
-        )),
-        false => Ok(()),
     }
 }
 

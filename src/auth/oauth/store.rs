@@ -1,8 +1,9 @@
 //! The token that is in use, the one to get the next with, and what of them was handed out for storage. One asks for a
 //! new one, the others wait. No lock is held while anybody is asked.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
@@ -14,6 +15,12 @@ use crate::auth::Ask;
 use crate::config::Secret;
 use crate::errand::Amid;
 use crate::error::{Error, Kind, Result};
+
+/// So many secrets that are no longer in use are still hidden: servers name them, also a while later.
+const RETIRED: usize = 8;
+
+/// For so long a token endpoint that has refused, or could not, is not asked again, where that can wait.
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// The tokens of a connector.
 pub(super) struct Store {
@@ -28,8 +35,14 @@ pub(super) struct State {
     pub refresh_token: Option<Secret>,
     /// An authorization code of the configuration, which no token endpoint has seen yet.
     pub code: Option<Secret>,
-    /// Who is signed in: one more with each sign-in.
+    /// Who is signed in: the number of the sign-in that the token comes of.
     pub session: u64,
+    /// The token that still lives is not renewed before.
+    pub later: Option<Instant>,
+    /// A refusal that stands, until then or for good: the endpoint is not asked again.
+    pub refusal: Option<(Error, Option<Instant>)>,
+    /// What was in use before.
+    retired: VecDeque<Secret>,
     /// How many tokens there were.
     count: u64,
     flight: Option<Arc<Flight>>,
@@ -43,8 +56,10 @@ pub(super) struct Held {
     pub scope: Option<String>,
     /// Seconds since 1970.
     pub expires_at: Option<u64>,
-    /// None: until it is refused.
+    /// When another one is to be asked for; None: when it is refused.
     good_until: Option<Instant>,
+    /// When it ends.
+    ends: Option<Instant>,
     /// What the host is to store before it is used; None: it did.
     unstored: Option<Zeroizing<Vec<u8>>>,
 }
@@ -60,9 +75,48 @@ impl Held {
         self.unstored.is_none()
     }
 
-    /// May it be used?
-    pub fn is_ready(&self, now: Instant) -> bool {
-        self.is_stored() && self.is_good(now)
+    /// May it be used, be it that another one could not be had?
+    pub fn lives(&self, now: Instant) -> bool {
+        self.is_stored() && self.ends.is_none_or(|end| now < end)
+    }
+}
+
+impl State {
+    /// The token for a request. `can_renew`: could another one be asked for now?
+    pub fn ready(&self, can_renew: bool, now: Instant) -> Option<&Held> {
+        let waits = !can_renew || self.later.is_some_and(|later| now < later);
+        self.token.as_ref().filter(|held| held.lives(now) && (held.is_good(now) || waits))
+    }
+
+    /// All of it that nobody may see.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let token = self.token.as_ref().map(|held| &held.token);
+        token.into_iter().chain(&self.refresh_token).chain(&self.code).chain(&self.retired)
+    }
+
+    /// The token is used no more.
+    pub fn retire_token(&mut self) {
+        let token = self.token.take().map(|held| held.token);
+        self.retire(token);
+    }
+
+    /// Nor is the refresh token.
+    pub fn retire_refresh_token(&mut self) {
+        let token = self.refresh_token.take();
+        self.retire(token);
+    }
+
+    /// Nor is the code.
+    pub fn retire_code(&mut self) {
+        let code = self.code.take();
+        self.retire(code);
+    }
+
+    fn retire(&mut self, secret: Option<Secret>) {
+        self.retired.extend(secret);
+        if self.retired.len() > RETIRED {
+            self.retired.pop_front();
+        }
     }
 }
 
@@ -75,7 +129,8 @@ impl Store {
         scope: Option<String>,
         storage_key: Option<String>,
     ) -> Store {
-        let good_until = life.good_until(Instant::now());
+        let now = Instant::now();
+        let (good_until, ends) = (life.good_until(now), life.ends_at(now));
         // One that has ended before it was ever used is none.
         let token = token.filter(|_| life != Life::Once).map(|token| Held {
             token,
@@ -83,9 +138,20 @@ impl Store {
             scope: None,
             expires_at: None,
             good_until,
+            ends,
             unstored: None,
         });
-        let state = State { token, refresh_token, code, session: 0, count: 0, flight: None };
+        let state = State {
+            token,
+            refresh_token,
+            code,
+            session: 0,
+            later: None,
+            refusal: None,
+            retired: VecDeque::new(),
+            count: 0,
+            flight: None,
+        };
         Store { scope, storage_key, state: Mutex::new(state) }
     }
 
@@ -185,7 +251,12 @@ impl Store {
         let scope = scope.or_else(|| self.scope.clone());
         let ends = life.ends(on);
         let expires_at = ends.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs());
+        state.retire_token();
+        if state.refresh_token.as_ref().map(Secret::expose) != refresh_token.as_ref().map(Secret::expose) {
+            state.retire_refresh_token();
+        }
         state.refresh_token = refresh_token;
+        (state.later, state.refusal) = (None, None);
         let stored = Stored {
             storage_key: self.storage_key.as_deref(),
             access_token: access_token.expose(),
@@ -202,7 +273,9 @@ impl Store {
         let unstored = written.is_ok().then_some(json);
         state.count += 1;
         let good_until = life.good_until(asked);
-        let held = Held { token: access_token, number: state.count, scope, expires_at, good_until, unstored };
+        let ends = life.ends_at(asked);
+        let held =
+            Held { token: access_token, number: state.count, scope, expires_at, good_until, ends, unstored };
         state.token = Some(held.clone());
         held
     }
@@ -215,6 +288,17 @@ impl Store {
             kept.unstored = None;
         }
         Ok(held)
+    }
+
+    /// The token is to be renewed; `over`: it has ended, too.
+    #[cfg(test)]
+    pub fn age(&self, over: bool) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        if let Some(held) = &mut state.token {
+            held.good_until = Some(now);
+            held.ends = if over { Some(now) } else { held.ends };
+        }
     }
 
     /// How many wait for a token that is being asked for.
