@@ -586,3 +586,21 @@ fn nothing_of_a_sign_in_that_is_under_way_is_shown() {
     assert_clean(&said_of_it, &[&state, &"v".repeat(43)]);
     assert_clean(api.explain(None, None, None).unwrap().text(), &[&state, &"v".repeat(43)]);
 }
+
+#[test]
+fn secrets_in_the_clear_stay_on_this_machine_also_where_there_is_a_proxy() {
+    let proxy = Server::start(support::answering(|_| ok_json("1")));
+    let tokens = server(|_, n, _| hour(n));
+    let config = json!({
+        "base_url": "http://api.example",
+        "proxy": proxy.url(),
+        "endpoints": {"get": {"path": "/x"}},
+        "auth": {"type": "oauth2", "client_id": "client-id-1", "client_secret": "canary-secret",
+            "token_url": format!("{}/token", tokens.url())},
+    });
+    let api = Api::new(&config.to_string()).unwrap();
+    assert_eq!(api.fetch("get", None, None).unwrap().status, 200);
+    assert_eq!(forms(&tokens, "/token").len(), 1);
+    let seen = proxy.requests();
+    assert_eq!(seen.iter().map(|r| r.target()).collect::<Vec<_>>(), ["http://api.example/x"]);
+}
