@@ -10,7 +10,7 @@ use super::answer::{self, Granted, Refusal};
 use super::jwt::{self, Key};
 use crate::auth::{Ask, Form, Place, Sources};
 use crate::config::auth::{ClientAuth, OauthKeys};
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, Text};
 use crate::error::{Error, Kind, Result};
 use crate::redact::Redactor;
 use crate::response::Response;
@@ -118,7 +118,11 @@ impl Client {
     pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Client> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
         let filled = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose().is_empty());
-        let token_url = keys.token_url.as_deref().ok_or_else(|| wrong("token_url", "the key is missing"))?;
+        let token_url = keys
+            .token_url
+            .as_ref()
+            .map(Text::as_str)
+            .ok_or_else(|| wrong("token_url", "the key is missing"))?;
         let id = filled(keys.client_id).ok_or_else(|| wrong("client_id", "the key is missing"))?;
         let secret = filled(keys.client_secret);
         if keys.client_auth != ClientAuth::PrivateKeyJwt {
