@@ -217,7 +217,9 @@ fn a_network_that_fails_leaves_the_sign_in_to_be_finished() {
 fn a_proxy_that_refuses_leaves_the_sign_in_to_be_finished() {
     let proxy = Server::start(support::answering(|_| response("407 Proxy Authentication Required", "", "")));
     let nobody = server(|_, n, _| hour(n));
-    let config = json!({"base_url": nobody.url(), "auth": auth(&nobody), "proxy": proxy.url()});
+    let mut auth = auth(&nobody);
+    auth["token_url"] = "https://auth.example/token".into();
+    let config = json!({"base_url": nobody.url(), "auth": auth, "proxy": proxy.url()});
     let api = Api::new(&config.to_string()).unwrap();
     let back = back(&begin(&api));
     for _ in 0..2 {
