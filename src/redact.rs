@@ -39,7 +39,8 @@ impl Redactor {
         self.needles.dedup();
     }
 
-    /// The value itself, percent-encoded in a URL and in a form, in Base64, and inside a JSON string.
+    /// The value itself, percent-encoded in a URL and in a form, and in Base64. How JSON writes each of them is found in
+    /// the text.
     fn add(&mut self, value: &str) {
         if value.len() < SHORTEST {
             return;
@@ -48,10 +49,8 @@ impl Redactor {
         encode_component(value, &mut encoded);
         let form: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
         let lower = [lower_escapes(&encoded), lower_escapes(&form)];
-        let json = serde_json::to_string(value).unwrap_or_default();
-        let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned();
         let base64 = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|e| e.encode(value));
-        let forms = [value.to_owned(), encoded, form, json].into_iter().chain(lower).chain(base64);
+        let forms = [value.to_owned(), encoded, form].into_iter().chain(lower).chain(base64);
         self.needles.extend(forms.filter(|f| f.len() >= SHORTEST).map(Zeroizing::new));
     }
 
@@ -77,7 +76,34 @@ impl Redactor {
                 out = Cow::Owned(out.replace(needle.as_str(), HIDDEN));
             }
         }
-        out
+        match self.redact_escaped(&out) {
+            Some(redacted) => Cow::Owned(redacted),
+            None => out,
+        }
+    }
+
+    /// The text without secrets in whose JSON strings something is escaped. Each encoder escapes other characters, and
+    /// some in several ways, so that they are looked for in what the text means. None: there are none.
+    fn redact_escaped(&self, text: &str) -> Option<String> {
+        let (plain, places) = unescaped(text)?;
+        let place = |at: usize| {
+            let before = places.partition_point(|(plain, _)| *plain <= at).checked_sub(1);
+            before.map_or(at, |before| at - places[before].0 + places[before].1)
+        };
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for needle in &self.needles {
+            let matches = plain.match_indices(needle.as_str());
+            found.extend(matches.map(|(at, _)| place(at)..place(at + needle.len())));
+        }
+        found.sort_by_key(|range| range.start);
+        found.dedup_by(|next, range| {
+            let overlap = next.start < range.end;
+            if overlap {
+                range.end = range.end.max(next.end);
+            }
+            overlap
+        });
+        (!found.is_empty()).then(|| blank(text, &found))
     }
 
     /// What a server says, for a message: in one line, and not long. Redacted before it is shortened: a piece of a secret
@@ -160,6 +186,53 @@ pub fn blank(text: &str, secret: &[Range<usize>]) -> String {
     out
 }
 
+/// What a text means, and behind each escape, how far both are.
+type Unescaped = (Zeroizing<String>, Vec<(usize, usize)>);
+
+/// What a text means where all of it is JSON (RFC 8259 7). None: nothing is escaped in it.
+fn unescaped(text: &str) -> Option<Unescaped> {
+    let mut escape = memchr::memchr(b'\\', text.as_bytes())?;
+    let (mut plain, mut places, mut from) =
+        (Zeroizing::new(String::with_capacity(text.len())), Vec::new(), 0);
+    loop {
+        plain.push_str(&text[from..escape]);
+        let (meant, length) = meaning(&text[escape..]);
+        plain.push(meant);
+        from = escape + length;
+        places.push((plain.len(), from));
+        match memchr::memchr(b'\\', &text.as_bytes()[from..]) {
+            Some(next) => escape = from + next,
+            None => break,
+        }
+    }
+    plain.push_str(&text[from..]);
+    Some((plain, places))
+}
+
+/// What an escape stands for, and its length. One that JSON does not know is a backslash.
+fn meaning(escape: &str) -> (char, usize) {
+    let unit = |at: usize| {
+        let digits = escape.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let simple = |meant| (meant, 2);
+    match escape.as_bytes().get(1) {
+        Some(&c @ (b'"' | b'\\' | b'/')) => simple(char::from(c)),
+        Some(b'b') => simple('\u{8}'),
+        Some(b'f') => simple('\u{c}'),
+        Some(b'n') => simple('\n'),
+        Some(b'r') => simple('\r'),
+        Some(b't') => simple('\t'),
+        _ => match (unit(0), unit(6)) {
+            (Some(one), two) => match char::decode_utf16([Some(one), two].into_iter().flatten()).next() {
+                Some(Ok(meant)) => (meant, if meant.len_utf16() == 2 { 12 } else { 6 }),
+                _ => (char::REPLACEMENT_CHARACTER, 6),
+            },
+            _ => ('\\', 1),
+        },
+    }
+}
+
 /// `%2F` → `%2f`: both are in use.
 fn lower_escapes(encoded: &str) -> String {
     let mut escape = 0;
@@ -193,6 +266,48 @@ mod tests {
             assert_eq!(r.redact(&format!("<{form}>")), "<***>", "{form}");
         }
         assert!(matches!(r.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_json_writes_it() {
+        let r = Redactor::of(["c+n/ary \"é😀\\\n", "plain-one"]);
+        for form in [
+            r#"c+n/ary \"é😀\\\n"#,
+            // PHP; .NET; Go, Python, and everything that can be escaped.
+            r#"c+n\/ary \"\u00e9\ud83d\ude00\\\n"#,
+            r#"c\u002Bn/ary \u0022\u00E9\uD83D\uDE00\\\n"#,
+            r#"\u0063\u002b\u006e\u002f\u0061\u0072\u0079\u0020\u0022\u00e9\ud83d\ude00\u005c\u000a"#,
+            // In Base64 and in a form there are slashes and plus signs too.
+            r"Yytu\/..",
+            r"c%2Bn%2Fary\u002b%22%C3%A9%F0%9F%98%80%5C%0A",
+        ] {
+            let form = form.replace("Yytu\\/..", &STANDARD.encode("c+n/ary \"é😀\\\n").replace('/', "\\/"));
+            let text = format!(r#"{{"a\/b": "<{form}>\n<\u0070lain-one>\t"}}"#);
+            assert_eq!(r.redact(&text), r#"{"a\/b": "<***>\n<***>\t"}"#, "{form}");
+        }
+        assert!(matches!(r.redact(r"C:\users\u00zz\ud83d \"), Cow::Borrowed(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn escapes_mean_what_a_json_parser_reads(value in "[ -~\u{e0}-\u{ff}\u{1f600}-\u{1f610}\n]{6,12}", mask in 0..1u32 << 12) {
+            let write = |(i, c): (usize, char)| match c {
+                _ if mask >> i & 1 == 1 || c < ' ' || matches!(c, '"' | '\\') => {
+                    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+                }
+                c => c.to_string(),
+            };
+            let json: String = value.chars().enumerate().map(write).collect();
+            proptest::prop_assert_eq!(&serde_json::from_str::<String>(&format!("\"{json}\"")).unwrap(), &value);
+            let text = format!("é<{json}>");
+            proptest::prop_assert_eq!(Redactor::of([&*value]).redact(&text), "é<***>");
+        }
+
+        #[test]
+        fn no_text_breaks_the_redactor(text in r#"[\\u"/0-9a-fDd8é😀x]{0,40}"#) {
+            let r = Redactor::of(["abcdef", "ud83d\\", "\u{fffd}00000"]);
+            let _ = r.redact(&text);
+        }
     }
 
     #[test]

@@ -235,7 +235,9 @@ fn a_code_is_sent_again_only_if_it_was_never_sent() {
 fn a_proxy_that_refuses_leaves_the_sign_in_to_be_finished() {
     let proxy = Server::start(support::answering(|_| response("407 Proxy Authentication Required", "", "")));
     let nobody = server(|_, n, _| hour(n));
-    let config = json!({"base_url": nobody.url(), "auth": auth(&nobody), "proxy": proxy.url()});
+    let mut auth = auth(&nobody);
+    auth["token_url"] = "https://auth.example/token".into();
+    let config = json!({"base_url": nobody.url(), "auth": auth, "proxy": proxy.url()});
     let api = Api::new(&config.to_string()).unwrap();
     let back = back(&begin(&api));
     for _ in 0..2 {
@@ -710,4 +712,22 @@ fn a_code_that_was_not_used_yet_replaces_a_configured_token_that_is_refused() {
     let api = connect(&server, further);
     api.fetch("get", None, None).unwrap();
     assert_eq!(bearers(&server), ["Bearer refused", "Bearer canary-token-1"]);
+}
+
+#[test]
+fn secrets_in_the_clear_stay_on_this_machine_also_where_there_is_a_proxy() {
+    let proxy = Server::start(support::answering(|_| ok_json("1")));
+    let tokens = server(|_, n, _| hour(n));
+    let config = json!({
+        "base_url": "http://api.example",
+        "proxy": proxy.url(),
+        "endpoints": {"get": {"path": "/x"}},
+        "auth": {"type": "oauth2", "client_id": "client-id-1", "client_secret": "canary-secret",
+            "token_url": format!("{}/token", tokens.url())},
+    });
+    let api = Api::new(&config.to_string()).unwrap();
+    assert_eq!(api.fetch("get", None, None).unwrap().status, 200);
+    assert_eq!(forms(&tokens, "/token").len(), 1);
+    let seen = proxy.requests();
+    assert_eq!(seen.iter().map(|r| r.target()).collect::<Vec<_>>(), ["http://api.example/x"]);
 }

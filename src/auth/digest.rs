@@ -19,6 +19,9 @@ pub struct Digest {
     sessions: Mutex<Sessions>,
 }
 
+/// So many origins are remembered; another one takes the place of who was asked longest ago.
+const MOST: usize = 64;
+
 #[derive(Default)]
 struct Sessions {
     /// By origin.
@@ -110,6 +113,12 @@ impl Scheme for Digest {
         if !goes_on {
             sessions.last += 1;
             let session = Session { number: sessions.last, challenge, cnonce: (self.nonce)(), count: 0 };
+            // A server that sends to ever further ones fills no memory.
+            if sessions.known.len() >= MOST && !sessions.known.contains_key(origin) {
+                let oldest = sessions.known.iter().min_by_key(|(_, session)| session.number);
+                let oldest = oldest.map(|(origin, _)| origin.clone());
+                oldest.and_then(|origin| sessions.known.remove(&origin));
+            }
             sessions.known.insert(origin.to_owned(), session);
         }
         Verdict::Again
@@ -124,4 +133,28 @@ impl Scheme for Digest {
 fn parts(url: &str) -> (&str, &str) {
     let uri = path_and_query(url);
     (url.strip_suffix(uri).unwrap_or(url), uri)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::response::head;
+
+    #[test]
+    fn origins_without_end_fill_no_memory() {
+        let keys = UserPassword { username: Secret::new("u"), password: Secret::new("p") };
+        let digest = Digest::new(&keys, || "nonce".into()).unwrap();
+        let head = head(401, &[("WWW-Authenticate", r#"Digest realm="r", nonce="n", qop="auth""#)]);
+        for i in 0..3 * MOST {
+            let url = format!("https://{i}.example/x");
+            assert_eq!(
+                digest.refused(BARE, &Refusal { url: &url, renewals: 0, head: &head }),
+                Verdict::Again
+            );
+        }
+        assert_eq!(digest.sessions.lock().known.len(), MOST);
+        assert!(digest.next(&format!("https://{}.example", 3 * MOST - 1)).is_some());
+        assert!(digest.next("https://0.example").is_none());
+    }
 }

@@ -22,7 +22,8 @@ impl std::fmt::Debug for Place {
 }
 
 impl Place {
-    /// The URL under a key of `auth`. The client's secrets go there, so plain http is for this machine alone.
+    /// The URL under a key of `auth`. The client's secrets go there, so plain http is for this machine alone, and
+    /// goes through no proxy.
     pub fn new(config: &Config, key: &str, url: &str) -> Result<Place> {
         let wrong = |what: &str| Error::config(format!("/auth/{key}: {what}"));
         let Base { origin, path, query } = base(url).map_err(|m| wrong(&m))?;

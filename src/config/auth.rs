@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, Text};
 use super::values::RawJson;
 
 /// How requests are authenticated.
@@ -148,7 +148,7 @@ pub struct Oauth2 {
     /// The client's secret.
     pub client_secret: Option<Secret>,
     /// Where tokens come from.
-    pub token_url: Option<String>,
+    pub token_url: Option<Text>,
     /// The scope to ask for.
     pub scope: Option<String>,
     /// A token that is there already.
@@ -182,12 +182,12 @@ pub struct Pkce {
     /// Where the browser comes back to.
     pub redirect_uri: Option<String>,
     /// Where the browser is sent.
-    pub authorization_url: Option<String>,
+    pub authorization_url: Option<Text>,
     /// The authorization server's identifier, which must come back as `iss` then (RFC 9207). Without it, an `iss` that
     /// comes has the origin of authorization_url.
     pub issuer: Option<String>,
     /// Where tokens come from.
-    pub token_url: Option<String>,
+    pub token_url: Option<Text>,
     /// The scope to ask for.
     pub scope: Option<String>,
     /// The code verifier (RFC 7636 4.1). Default: a new one for each sign-in. With `state`, a sign-in that another
@@ -228,9 +228,9 @@ pub struct DeviceFlow {
     /// The client's secret, where it has one.
     pub client_secret: Option<Secret>,
     /// Where device codes come from.
-    pub device_authorization_url: Option<String>,
+    pub device_authorization_url: Option<Text>,
     /// Where tokens come from.
-    pub token_url: Option<String>,
+    pub token_url: Option<Text>,
     /// The scope to ask for.
     pub scope: Option<String>,
     /// The device code of a sign-in that was begun elsewhere: it can be finished here, within half an hour.
@@ -295,7 +295,7 @@ pub struct OauthKeys<'a> {
     /// What the key signs by.
     pub algorithm: Option<Algorithm>,
     /// Where tokens come from.
-    pub token_url: &'a Option<String>,
+    pub token_url: &'a Option<Text>,
     /// The scope to ask for.
     pub scope: &'a Option<String>,
     /// A token that is there already.
@@ -336,6 +336,16 @@ impl Auth {
             Auth::Oauth2DeviceFlow(keys) => Some(oauth_keys!(keys)),
             _ => None,
         }
+    }
+
+    /// The addresses of its authorization server.
+    pub fn urls(&self) -> impl Iterator<Item = &Text> {
+        let own = match self {
+            Auth::Oauth2Pkce(keys) => keys.authorization_url.as_ref(),
+            Auth::Oauth2DeviceFlow(keys) => keys.device_authorization_url.as_ref(),
+            _ => None,
+        };
+        self.oauth().and_then(|keys| keys.token_url.as_ref()).into_iter().chain(own)
     }
 
     /// Are there credentials?

@@ -197,6 +197,9 @@ pub(super) fn build(
         accept_encoding: keys.accept_encoding,
     });
     let secret_base_query = query_secrets(&keys.base_url, &mut secrets);
+    for url in keys.auth.urls() {
+        query_secrets(url, &mut secrets);
+    }
 
     let health = EndpointKeys {
         path: Some(keys.health.path.clone().unwrap_or_else(|| Text::new("/"))),

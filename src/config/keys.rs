@@ -51,7 +51,8 @@ pub struct ConnectorKeys {
     /// TLS.
     #[serde(default)]
     pub tls: Tls,
-    /// A proxy's URL (http, https, socks5), `env` or `none`. It resolves the names. Default none.
+    /// A proxy's URL (http, https, socks5), `env` or `none`. It resolves the names. An authorization
+    /// server on this machine that is asked over plain http is reached without it. Default none.
     #[serde(default)]
     pub proxy: Option<Text>,
     /// Hosts reached without the proxy: names with what is below them, addresses, networks, `*`. Ports do not count.

@@ -385,6 +385,20 @@ fn secrets_in_urls_are_known_and_not_printed() {
     assert!(fails(&with("health: {path: '/../x'}")).starts_with("/health/path: "));
 }
 
+#[test]
+fn secrets_in_the_urls_of_an_authorization_server_are_known() {
+    for (kind, url) in [
+        ("oauth2", "token_url"),
+        ("oauth2_refresh", "token_url"),
+        ("oauth2_pkce", "authorization_url"),
+        ("oauth2_device_flow", "device_authorization_url"),
+    ] {
+        let c = ok(&with(&format!("auth: {{type: {kind}, {url}: 'https://a.example/t?key=${{TOKEN}}'}}")));
+        assert!(c.secrets.iter().any(|s| s.expose() == "s3cr3t-canary"), "{url}");
+        assert!(!format!("{c:?}").contains("canary"), "{url}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in "[\\[\\]{}:,&*!|>'\"%@`#?<~$\\\\ \n\ta-c0-9.é-]{0,60}") {

@@ -75,6 +75,9 @@ impl Ask for Asker<'_, '_> {
         if !exchange.allowed.contains(origin) {
             target = target.foreign();
         }
+        if !origin.is_https() {
+            target = target.direct();
+        }
         let policy = Policy {
             endpoint: "auth".into(),
             target: Arc::new(target),

@@ -111,7 +111,7 @@ impl Proxies {
     /// The proxy for a request to `target`.
     pub(super) fn route(&self, target: &Target) -> Option<&Proxy> {
         let proxy = if target.tls { &self.https } else { &self.http };
-        proxy.as_deref().filter(|_| !self.no_proxy.covers(&target.host))
+        proxy.as_deref().filter(|_| !target.direct && !self.no_proxy.covers(&target.host))
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Target {
     pub port: u16,
     /// Is it a place that no credentials are for?
     pub foreign: bool,
+    /// Is it never asked through a proxy?
+    pub direct: bool,
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
     host_header: HeaderValue,
@@ -36,6 +38,7 @@ impl Target {
             host: host.trim_start_matches('[').trim_end_matches(']').into(),
             port: origin.port(),
             foreign: false,
+            direct: false,
             scheme,
             host_header: HeaderValue::from_str(authority).map_err(|_| bad())?,
             authority: authority.parse().map_err(|_| bad())?,
@@ -45,6 +48,11 @@ impl Target {
     /// The same place as another origin's: no certificate of the client is shown there.
     pub fn foreign(self) -> Target {
         Target { foreign: true, ..self }
+    }
+
+    /// The same place, never through a proxy: what goes there in the clear stays on this machine.
+    pub fn direct(self) -> Target {
+        Target { direct: true, ..self }
     }
 
     /// Is it this origin?
@@ -61,6 +69,6 @@ impl Target {
     /// May a connection to the other serve this one?
     pub(super) fn is_same(&self, other: &Target) -> bool {
         let same_place = self.tls == other.tls && self.port == other.port && self.host == other.host;
-        same_place && self.foreign == other.foreign
+        same_place && self.foreign == other.foreign && self.direct == other.direct
     }
 }

@@ -1,8 +1,9 @@
 //! What a token endpoint says (RFC 6749 5.1, 5.2), and how long a token is good for. Pure: it is told the time.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::is_visible;
@@ -73,40 +74,52 @@ pub(super) struct Granted {
     pub scope: Option<String>,
 }
 
+/// The members of an answer. What is not needed may be anything, and of what is said twice, the last counts.
+pub(super) struct Members<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    /// Reads an object, also behind a byte order mark. None: it is none.
+    pub fn read(body: &'a [u8]) -> Option<Members<'a>> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        serde_json::from_slice(body).ok().map(Members)
+    }
+
+    /// A string.
+    pub fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.0.get(name)?.get()).ok()
+    }
+
+    /// A number of seconds. Some put it in quotes; what is no number says nothing.
+    pub fn seconds(&self, name: &str) -> Option<f64> {
+        let raw = self.0.get(name)?.get();
+        raw.trim_matches('"').parse::<f64>().ok().filter(|seconds| !seconds.is_nan())
+    }
+
+    /// Some make a list of it.
+    fn scope(&self) -> Option<String> {
+        let list = || serde_json::from_str::<Vec<String>>(self.0.get("scope")?.get()).ok();
+        self.text("scope").or_else(|| list().map(|list| list.join(" ")))
+    }
+}
+
 /// Reads a successful answer. A fault says nothing of what is in it.
 pub(super) fn granted(body: &[u8]) -> Result<Granted, &'static str> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        access_token: Option<String>,
-        refresh_token: Option<String>,
-        token_type: Option<String>,
-        scope: Option<String>,
-        #[serde(borrow)]
-        expires_in: Option<&'a RawValue>,
-    }
-    let answer: Answer<'_> = serde_json::from_slice(body)
-        .map_err(|_| "answered with something that is no token (RFC 6749 5.1)")?;
-    let secret = |text: Option<String>| text.filter(|t| !t.is_empty()).map(Secret::new);
-    let (access_token, refresh_token) = (secret(answer.access_token), secret(answer.refresh_token));
+    let answer = Members::read(body).ok_or("answered with something that is no token (RFC 6749 5.1)")?;
+    let secret = |name| answer.text(name).filter(|t| !t.is_empty()).map(Secret::new);
+    let (access_token, refresh_token) = (secret("access_token"), secret("refresh_token"));
     let access_token = access_token.ok_or("answered without an access_token (RFC 6749 5.1)")?;
-    if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    if answer.text("token_type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err("answered with a token_type that is not Bearer: no other one is known here");
     }
     let is_bad = |token: &Secret| !is_visible(token.expose());
     if is_bad(&access_token) || refresh_token.as_ref().is_some_and(is_bad) {
         return Err("answered with a token that no header can carry: it is not visible ASCII");
     }
-    let life = answer.expires_in.and_then(seconds).map_or(Life::Unknown, Life::of);
-    Ok(Granted { access_token, refresh_token, life, scope: answer.scope })
-}
-
-/// A number of seconds. Some put it in quotes; what is no number says nothing.
-pub(super) fn seconds(raw: &RawValue) -> Option<f64> {
-    raw.get().trim_matches('"').parse::<f64>().ok().filter(|seconds| !seconds.is_nan())
+    let life = answer.seconds("expires_in").map_or(Life::Unknown, Life::of);
+    Ok(Granted { access_token, refresh_token, life, scope: answer.scope() })
 }
 
 /// An answer that refuses (RFC 6749 5.2).
-#[derive(Deserialize)]
 pub(super) struct Refusal {
     pub error: String,
     pub error_description: Option<String>,
@@ -115,7 +128,8 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Reads one.
     pub fn read(body: &[u8]) -> Option<Refusal> {
-        serde_json::from_slice(body).ok()
+        let answer = Members::read(body)?;
+        Some(Refusal { error: answer.text("error")?, error_description: answer.text("error_description") })
     }
 }
 
@@ -198,7 +212,6 @@ mod tests {
             r#"{"token": "canary"}"#,
             r#"{"access_token": ""}"#,
             r#"{"access_token": 12345678}"#,
-            r#"{"access_token": "canary", "access_token": "canary"}"#,
             r#"{"access_token": "canary", "token_type": "MAC"}"#,
             r#"{"access_token": "canary\r\nX: y"}"#,
             r#"{"access_token": "canary\u0000"}"#,
@@ -210,6 +223,36 @@ mod tests {
         }
         assert!(granted(br#"{"access_token": "t", "token_type": "bearer"}"#).is_ok());
         assert!(granted(br#"{"access_token": "t", "else": [[[{}]]]}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_needed_may_be_anything_and_the_last_of_two_counts() {
+        let scope = |body: &str| granted(body.as_bytes()).unwrap().scope;
+        assert_eq!(scope(r#"{"access_token": "t", "scope": ["a", "b"]}"#).as_deref(), Some("a b"));
+        assert_eq!(scope(r#"{"access_token": "t", "scope": "a", "scope": "b"}"#).as_deref(), Some("b"));
+        assert_eq!(scope("\u{feff}{\"access_token\": \"t\", \"scope\": {}, \"token_type\": 1}"), None);
+        let two = granted(br#"{"access_token": "old", "access_token": "new"}"#).unwrap();
+        assert_eq!(two.access_token.expose(), "new");
+        for body in [
+            r#"{"error": "authorization_pending", "error_description": ["x"]}"#,
+            r#"{"error": 1, "error": "authorization_pending", "error_description": null}"#,
+            "\u{feff}{\"error\": \"authorization_pending\"}",
+        ] {
+            let refusal = Refusal::read(body.as_bytes()).unwrap();
+            assert_eq!((&*refusal.error, refusal.error_description), ("authorization_pending", None));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_breaks_the_reader(
+            members in proptest::collection::vec(("(access_token|refresh_token|scope|expires_in|error|error_description|x)",
+                "(\"[a-z\\\\u0]{0,5}\"|-?[0-9]{1,25}|null|true|\\[\"a\",1?\\]|\\{\\})"), 0..8),
+        ) {
+            let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+            let body = format!("{{{}}}", members.join(", "));
+            let _ = (granted(body.as_bytes()).is_ok(), Refusal::read(body.as_bytes()).is_some());
+        }
     }
 
     #[test]

@@ -11,9 +11,8 @@ use super::filled;
 use super::jwt::{self, Key};
 use crate::auth::{Ask, Form, Place, Repeat, Sources};
 use crate::config::auth::{ClientAuth, OauthKeys};
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, Text};
 use crate::error::{Error, Kind, Result};
-use crate::redact::Redactor;
 use crate::response::Response;
 
 /// What a token is asked for with.
@@ -129,7 +128,11 @@ impl Client {
     /// As `auth` says.
     pub fn new(config: &Config, keys: &OauthKeys<'_>, sources: Sources) -> Result<Client> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
-        let token_url = keys.token_url.as_deref().ok_or_else(|| wrong("token_url", "the key is missing"))?;
+        let token_url = keys
+            .token_url
+            .as_ref()
+            .map(Text::as_str)
+            .ok_or_else(|| wrong("token_url", "the key is missing"))?;
         let id = filled(keys.client_id).ok_or_else(|| wrong("client_id", "the key is missing"))?;
         let secret = filled(keys.client_secret);
         if keys.client_auth != ClientAuth::PrivateKeyJwt {
@@ -242,7 +245,7 @@ fn refused(mut error: Error) -> Denied {
     let Some(refusal) = Refusal::read(response.body()) else { return error.into() };
     if let Some(description) = refusal.error_description.filter(|description| !description.is_empty()) {
         // The error itself is in the message already.
-        error.message += &format!(": {}", shown(&response.meta.redactor, &description));
+        error.message += &format!(": {}", response.meta.redactor.excerpt(&description));
     }
     Denied { error, word: Some(refusal.error) }
 }
@@ -259,14 +262,8 @@ pub(super) fn unusable(response: &Response, body: &[u8], what: &str) -> Denied {
     let url = &response.meta.url;
     let mut error = Error::new(
         Kind::Auth,
-        format!("auth: POST {url}: the endpoint {}", shown(&response.meta.redactor, &words)),
+        format!("auth: POST {url}: the endpoint {}", response.meta.redactor.excerpt(&words)),
     );
     error.http_status = Some(response.head.status);
     Denied { error, word: refusal.map(|refusal| refusal.error) }
-}
-
-/// What a server says, for a message.
-fn shown(redactor: &Redactor, text: &str) -> String {
-    let redacted = redactor.redact(text);
-    redacted.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

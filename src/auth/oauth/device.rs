@@ -3,11 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use url::Url;
 
-use super::answer::seconds;
+use super::answer::Members;
 use crate::auth::is_visible;
 use crate::config::Secret;
 
@@ -41,39 +39,27 @@ pub(super) struct Codes {
 
 /// Reads its answer. A fault says nothing of what is in it.
 pub(super) fn codes(body: &[u8]) -> Result<Codes, &'static str> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        device_code: Option<String>,
-        user_code: Option<String>,
-        // Google's name for it, from before the RFC.
-        #[serde(alias = "verification_url")]
-        verification_uri: Option<String>,
-        #[serde(alias = "verification_url_complete")]
-        verification_uri_complete: Option<String>,
-        #[serde(borrow)]
-        expires_in: Option<&'a RawValue>,
-        #[serde(borrow)]
-        interval: Option<&'a RawValue>,
-    }
-    let answer: Answer<'_> = serde_json::from_slice(body)
-        .map_err(|_| "answered with something that RFC 8628 3.2 does not know")?;
+    let answer = Members::read(body).ok_or("answered with something that RFC 8628 3.2 does not know")?;
     // A person will see them, or a browser be sent there.
-    let shown = |text: Option<String>| text.filter(|t| !t.is_empty() && !t.contains(char::is_control));
-    let address = |text: Option<String>| {
-        shown(text).filter(|t| Url::parse(t).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
+    let shown = |name: &str| answer.text(name).filter(|t| !t.is_empty() && !t.contains(char::is_control));
+    let address = |name: &str| {
+        shown(name).filter(|t| Url::parse(t).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
     };
-    let device_code = answer.device_code.filter(|code| !code.is_empty() && is_visible(code));
-    let life = answer.expires_in.and_then(seconds).map_or(LIFE, |life| duration(life, LONGEST_LIFE));
+    let device_code = answer.text("device_code").filter(|code| !code.is_empty() && is_visible(code));
+    let life = answer.seconds("expires_in").map_or(LIFE, |life| duration(life, LONGEST_LIFE));
     Ok(Codes {
         device_code: device_code
             .map(Secret::new)
             .ok_or("answered without a device_code that can be sent (RFC 8628 3.2)")?,
-        user_code: shown(answer.user_code).ok_or("answered without a user_code (RFC 8628 3.2)")?,
-        verification_uri: address(answer.verification_uri)
+        user_code: shown("user_code").ok_or("answered without a user_code (RFC 8628 3.2)")?,
+        verification_uri: address("verification_uri")
+            // Google's name for it, from before the RFC.
+            .or_else(|| address("verification_url"))
             .ok_or("answered without a verification_uri that is an address (RFC 8628 3.2)")?,
-        verification_uri_complete: address(answer.verification_uri_complete),
+        verification_uri_complete: address("verification_uri_complete")
+            .or_else(|| address("verification_url_complete")),
         expires_in: life,
-        interval: answer.interval.and_then(seconds).map(|interval| duration(interval, LONGEST_LIFE)),
+        interval: answer.seconds("interval").map(|interval| duration(interval, LONGEST_LIFE)),
     })
 }
 
@@ -237,6 +223,8 @@ mod tests {
         let c = read(r#", "verification_url": "https://www.google.com/device", "interval": -1"#).unwrap();
         assert_eq!((c.verification_uri.as_str(), c.expires_in), ("https://www.google.com/device", LIFE));
         assert_eq!(c.interval, Some(s(0)));
+        let both = r#", "verification_uri": "https://a.example", "verification_url": "https://b.example""#;
+        assert_eq!(read(both).unwrap().verification_uri, "https://a.example");
         let c = read(r#", "verification_uri": "https://a.example", "expires_in": 1e99, "interval": 1e99"#)
             .unwrap();
         assert_eq!((c.expires_in, c.interval), (LONGEST_LIFE, Some(LONGEST_LIFE)));

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::{Ask, Place, Refusal, Scheme, SignIn, Signable, Sources, Verdict};
 use crate::config::auth::OauthKeys;
-use crate::config::{Auth, Config, Secret};
+use crate::config::{Auth, Config, Secret, Text};
 use crate::error::{Error, Kind, Result, Sent};
 use crate::log;
 use answer::Life;
@@ -82,7 +82,7 @@ impl Oauth {
                 Way::Code(pkce)
             }
             Auth::Oauth2DeviceFlow(keys) => {
-                let url = keys.device_authorization_url.as_deref();
+                let url = keys.device_authorization_url.as_ref().map(Text::as_str);
                 let url = url.ok_or_else(|| wrong("device_authorization_url", "the key is missing"))?;
                 desk = Desk::of_device(filled(&keys.device_code), keys.interval.map(|interval| interval.0));
                 Way::Device(Place::new(config, "device_authorization_url", url)?)

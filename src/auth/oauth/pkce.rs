@@ -10,7 +10,7 @@ use url::{Position, Url};
 use super::answer;
 use super::filled;
 use crate::auth::Place;
-use crate::config::{Config, Origin, Secret, auth};
+use crate::config::{Config, Origin, Secret, Text, auth};
 use crate::error::{Error, Result};
 
 /// What the authorization response says (RFC 6749 4.1.2, RFC 9207 2): none of it comes twice.
@@ -50,7 +50,8 @@ impl Pkce {
     pub fn new(config: &Config, keys: &auth::Pkce) -> Result<Pkce> {
         let wrong = |key: &str, what: &str| Error::config(format!("/auth/{key}: {what}"));
         let missing = |key| wrong(key, "the key is missing");
-        let url = keys.authorization_url.as_deref().ok_or_else(|| missing("authorization_url"))?;
+        let url =
+            keys.authorization_url.as_ref().map(Text::as_str).ok_or_else(|| missing("authorization_url"))?;
         let redirect_uri = keys.redirect_uri.clone().ok_or_else(|| missing("redirect_uri"))?;
         let back = Url::parse(&redirect_uri).map_err(|_| wrong("redirect_uri", "is not an absolute URL"))?;
         if back.fragment().is_some() {
