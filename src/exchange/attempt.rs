@@ -143,8 +143,8 @@ impl Exchange {
             credentials = Some(self.credentials(run, scheme, &mut draft)?);
         }
         let path_and_query = draft.path_and_query()?;
-        if draft.added().next().is_some() {
-            run.redactor = Arc::new(run.redactor.with(draft.added()));
+        if !draft.said.is_empty() {
+            run.redactor = self.hidden.with(&run.redactor, &draft.said);
         }
         let settings = &prepared.settings;
         let timeouts = &settings.timeouts;

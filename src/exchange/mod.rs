@@ -7,6 +7,7 @@
 mod ask;
 mod attempt;
 mod classify;
+mod hidden;
 mod jar;
 mod judge;
 pub(crate) mod limit;
@@ -86,6 +87,7 @@ pub struct Exchange {
     scheme: Option<Arc<dyn Scheme>>,
     /// Of the requests that ask for such credentials.
     token_settings: Settings,
+    hidden: hidden::Last,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -107,7 +109,8 @@ impl Exchange {
     ) -> Exchange {
         let jar = cookies.then(Jar::default);
         let token_settings = ask::settings(settings);
-        Exchange { transport, redactor: Arc::new(redactor), allowed, jar, scheme, token_settings }
+        let (redactor, hidden) = (Arc::new(redactor), hidden::Last::default());
+        Exchange { transport, redactor, allowed, jar, scheme, token_settings, hidden }
     }
 
     /// The redactor of the connector's secrets, those included that it has learned.

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::hidden;
 use super::jar::Jar;
 use super::redirect;
 use crate::auth::Signable;
@@ -169,8 +170,8 @@ pub struct Draft<'h> {
     body: Option<&'h Content<'h>>,
     /// The names of the fields that the signer has set: signatures are not for logs.
     pub(super) hidden: Vec<HeaderName>,
-    /// What the signer has set, and what the jar has put in.
-    said: Vec<Zeroizing<String>>,
+    /// What was added for this request alone, and must not be seen: what the signer has set, and the jar put in.
+    pub(super) said: Vec<Zeroizing<String>>,
     /// The places of secrets in the URL.
     secret: Cow<'h, [Range<usize>]>,
 }
@@ -238,11 +239,6 @@ impl Draft<'_> {
         ShownUrl::new(&self.url, &self.secret, redactor.clone())
     }
 
-    /// What was added for this request alone, and must not be seen: whole values, and what follows a scheme in them.
-    pub(super) fn added(&self) -> impl Iterator<Item = &str> {
-        self.said.iter().flat_map(|value| [value.as_str(), value.rsplit(' ').next().unwrap_or_default()])
-    }
-
     /// The values of all secrets at known places, decoded.
     pub(super) fn bound(&self, prepared: &Prepared<'_>) -> Vec<Zeroizing<String>> {
         let in_url = self.secret.iter().flat_map(|place| {
@@ -257,7 +253,7 @@ impl Draft<'_> {
         let in_fields = fields.flat_map(|(_, value)| {
             [value.to_string(), value.rsplit(' ').next().unwrap_or_default().to_owned()]
         });
-        let added = self.added().map(str::to_owned);
+        let added = self.said.iter().flat_map(|value| hidden::words(value)).map(str::to_owned);
         in_url.chain(in_fields).chain(added).filter(|v| !v.is_empty()).map(Zeroizing::new).collect()
     }
 
