@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::auth::is_visible;
 use crate::config::Secret;
@@ -75,13 +75,17 @@ pub(super) struct Granted {
 }
 
 /// The members of an answer. What is not needed may be anything, and of what is said twice, the last counts.
-pub(super) struct Members<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+pub(super) struct Members<'a>(HashMap<Cow<'a, str>, Cow<'a, RawValue>>);
 
 impl<'a> Members<'a> {
-    /// Reads an object, also behind a byte order mark. None: it is none.
+    /// Reads an object, also behind a byte order mark, or a form, as some answered before there was an RFC. None: it is
+    /// neither.
     pub fn read(body: &'a [u8]) -> Option<Members<'a>> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        serde_json::from_slice(body).ok().map(Members)
+        match serde_json::from_slice::<HashMap<Cow<'a, str>, &'a RawValue>>(body) {
+            Ok(all) => Some(Members(all.into_iter().map(|(name, raw)| (name, Cow::Borrowed(raw))).collect())),
+            Err(_) => form(body).map(Members),
+        }
     }
 
     /// A string.
@@ -100,6 +104,16 @@ impl<'a> Members<'a> {
         let list = || serde_json::from_str::<Vec<String>>(self.0.get("scope")?.get()).ok();
         self.text("scope").or_else(|| list().map(|list| list.join(" ")))
     }
+}
+
+/// The members of a form, and of nothing that only resembles one.
+fn form<'a>(body: &'a [u8]) -> Option<HashMap<Cow<'a, str>, Cow<'a, RawValue>>> {
+    let body = body.trim_ascii();
+    if !body.contains(&b'=') || !body.iter().all(|b| b.is_ascii_alphanumeric() || b"*-._~+%&=".contains(b)) {
+        return None;
+    }
+    let pairs = form_urlencoded::parse(body);
+    pairs.map(|(name, value)| Some((name, Cow::Owned(to_raw_value(&value).ok()?)))).collect()
 }
 
 /// Reads a successful answer. A fault says nothing of what is in it.
@@ -231,6 +245,16 @@ mod tests {
         assert_eq!(scope(r#"{"access_token": "t", "scope": ["a", "b"]}"#).as_deref(), Some("a b"));
         assert_eq!(scope(r#"{"access_token": "t", "scope": "a", "scope": "b"}"#).as_deref(), Some("b"));
         assert_eq!(scope("\u{feff}{\"access_token\": \"t\", \"scope\": {}, \"token_type\": 1}"), None);
+        let form = b"access_token=90d6%2Fa&scope=user+mail&token_type=bearer&expires_in=3600\n";
+        let Granted { access_token, life, scope, .. } = granted(form).unwrap();
+        assert_eq!((access_token.expose(), scope.as_deref()), ("90d6/a", Some("user mail")));
+        assert_eq!(life, Life::Known(Duration::from_secs(3600)));
+        let refused = Refusal::read(b"error=bad_code&error_description=It+has+ended.").unwrap();
+        assert_eq!(
+            (refused.error.as_str(), refused.error_description.as_deref()),
+            ("bad_code", Some("It has ended."))
+        );
+        assert!(granted(b"<a href=\"?access_token=x\">").is_err());
         let two = granted(br#"{"access_token": "old", "access_token": "new"}"#).unwrap();
         assert_eq!(two.access_token.expose(), "new");
         for body in [
