@@ -425,7 +425,7 @@ fn a_cancel_ends_a_read_and_a_wait_at_once() {
             assert_eq!(stream.next().unwrap(), Next::Item(b"x".to_vec()));
         }
         let (end, took) = std::thread::scope(|scope| {
-            let reader = scope.spawn(|| (stream.next(), Instant::now()));
+            let reader = scope.spawn(|| (stream.next_looked_at(), Instant::now()));
             while !stream.is_in_use() && !reader.is_finished() {
                 std::thread::yield_now();
             }

@@ -974,7 +974,7 @@ impl Stream {
     pub fn all(&self) -> Result<(Vec<usize>, Vec<u8>), Fault> {
         let (mut sizes, mut bytes) = (Vec::new(), Vec::new());
         loop {
-            match self.next()? {
+            match self.next_looked_at()? {
                 Next::Item(item) => {
                     sizes.push(item.len());
                     bytes.extend(item);
@@ -1004,6 +1004,16 @@ impl Stream {
     pub fn is_in_use(&self) -> bool {
         // SAFETY: the stream is alive.
         unsafe { c::apl_stream_response(self.0) }.is_null()
+    }
+
+    /// `next`, beside a thread that looks whether it is in use: to look is to use it for a moment.
+    pub fn next_looked_at(&self) -> Result<Next, Fault> {
+        loop {
+            match self.next() {
+                Err(fault) if fault.status == BUSY => std::thread::yield_now(),
+                outcome => return outcome,
+            }
+        }
     }
 
     pub fn progress(&self) -> Option<Progress> {
