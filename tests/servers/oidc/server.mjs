@@ -53,7 +53,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   ttl: {
     AccessToken: LIFE,
     ClientCredentials: LIFE,
-    DeviceCode: (_, __, { clientId }) => (clientId === 'short-device' ? 1 : 60),
+    DeviceCode: (_, __, { clientId }) => (clientId === 'short-device' ? 3 : 60),
     RefreshToken: 3600,
     Grant: 3600,
     IdToken: 3600,
