@@ -83,7 +83,7 @@ impl Connector {
         Connector::new(config::from_file(path, &environment)?)
     }
 
-    fn new(config: Config) -> Result<Connector> {
+    fn new(mut config: Config) -> Result<Connector> {
         let keys = &config.keys;
         let proxy = keys.proxy.as_ref().map(|p| p.as_str());
         let proxies = Proxies::new(proxy, &keys.no_proxy, &environment)?;
@@ -123,8 +123,10 @@ impl Connector {
             auth::scheme(&config, SOURCES)?,
             &config.settings,
         );
-        for warning in &config.warnings {
-            log::warn(format_args!("{}", exchange.redactor().redact(warning)));
+        // Every answer has them.
+        for warning in &mut config.warnings {
+            *warning = exchange.redactor().redact(warning).into_owned();
+            log::warn(format_args!("{warning}"));
         }
         Ok(Connector { config, ready, health, exchange, hooks: HooksCell::new() })
     }
@@ -280,8 +282,7 @@ impl Connector {
     fn ask(&self, ready: &Ready, prepared: &Prepared<'_>, cancel: Option<&Arc<Token>>) -> Result<Opened> {
         let mut opened = self.exchange.open(&ready.policy, prepared, cancel, self.hooks.fix())?;
         self.changed(prepared);
-        let redactor = self.exchange.redactor();
-        opened.meta.warnings.extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
+        opened.meta.warnings.extend_from_slice(&self.config.warnings);
         Ok(opened)
     }
 
@@ -350,13 +351,7 @@ impl Connector {
             None => ask(prepared)?,
         };
         self.changed(prepared);
-        if !self.config.warnings.is_empty() {
-            let redactor = self.exchange.redactor();
-            response
-                .meta
-                .warnings
-                .extend(self.config.warnings.iter().map(|w| redactor.redact(w).into_owned()));
-        }
+        response.meta.warnings.extend_from_slice(&self.config.warnings);
         Ok(response)
     }
 

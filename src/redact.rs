@@ -62,6 +62,14 @@ impl Redactor {
         redactor
     }
 
+    /// What both hide.
+    pub fn and(&self, other: &Redactor) -> Redactor {
+        let mut redactor = self.clone();
+        redactor.needles.extend(other.needles.iter().cloned());
+        redactor.sort();
+        redactor
+    }
+
     /// Is there one of them in the text? Upper and lower case do not matter: a host has none.
     pub fn finds(&self, text: &str) -> bool {
         let text = text.to_lowercase();

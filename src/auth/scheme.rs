@@ -32,8 +32,6 @@ pub trait Signable {
     fn set_open_header(&mut self, name: &str, value: &str) -> Result<()>;
     /// Sets a query parameter, not encoded, whose value is shown nowhere; those of that name are replaced.
     fn set_query(&mut self, name: &str, value: &str) -> Result<()>;
-    /// Another secret that the server may say back: it is shown nowhere either.
-    fn hide(&mut self, secret: &str);
 }
 
 /// What a scheme may ask of the call that it works for.
@@ -95,9 +93,14 @@ pub trait Scheme: Debug + Send + Sync {
     /// The server has refused a request with the credentials of that number: 401, or a rule that says refresh_token.
     fn refused(&self, number: u64, refusal: &Refusal<'_>) -> Verdict;
 
-    /// What it has learned that nobody may see.
+    /// What it has learned that nobody may see: tokens, and what a sign-in is finished with.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
+    }
+
+    /// How often it has learned something, so far.
+    fn learned(&self) -> u64 {
+        0
     }
 
     /// How a person signs in; None: nobody does.

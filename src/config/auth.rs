@@ -241,7 +241,7 @@ pub struct DeviceFlow {
     pub verification_uri: Option<String>,
     /// The same with the code in it: a note beside device_code.
     pub verification_uri_complete: Option<String>,
-    /// Seconds between two questions, at least; the server may ask for more. Never less than 1 or more than 300. Default:
+    /// Seconds between two questions, at least; the server may ask for more. Never less than 1. Default:
     /// what the server says, or 5.
     pub interval: Option<super::values::Delay>,
     /// A token that is there already.

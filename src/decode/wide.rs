@@ -75,7 +75,7 @@ fn nested_by(text: &[u8], mut at: usize, marks: impl Fn(&[u8; 64]) -> Marks) -> 
 
 /// The bytes that stand behind a backslash that is not escaped itself. `carried`: the first one does.
 #[cold]
-fn escaped(mut backslashes: u64, carried: &mut bool) -> u64 {
+pub(super) fn escaped(mut backslashes: u64, carried: &mut bool) -> u64 {
     let mut escaped = u64::from(std::mem::take(carried));
     backslashes &= !escaped;
     while backslashes != 0 {

@@ -59,9 +59,8 @@ impl Exchange {
                         and oauth2_device_flow";
             return Err(Error::argument(what));
         };
-        let redactor = Arc::new(self.redactor().into_owned());
         let policy = Policy { limits: Vec::new(), ..policy.clone() };
-        let run = Run::new(&policy, prepared, cancel, hooks, &redactor);
+        let run = Run::new(&policy, prepared, cancel, hooks, self.redactor());
         let settings = settings(&prepared.settings);
         work(sign_in, &Asker { exchange: self, run: &run, settings: &settings })
     }
@@ -118,7 +117,7 @@ impl Ask for Asker<'_, '_> {
             // As another origin: no cookies, no credentials, no request callback.
             let mut hop = Hop::first(&policy.target, &prepared)?;
             hop.trusted = false;
-            let run = Run::new(&policy, &prepared, call.cancel, &hooks, &redactor);
+            let run = Run::new(&policy, &prepared, call.cancel, &hooks, redactor.clone());
             let mut run = Run { attempts, tries, waited, sent, deadline: call.deadline, ..run };
             match exchange.attempt(&mut run, &hop, Exchange::accept) {
                 Ok(Outcome::Answer(answer)) => return Ok(run.done(answer)),

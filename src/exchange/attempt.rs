@@ -143,6 +143,9 @@ impl Exchange {
             credentials = Some(self.credentials(run, scheme, &mut draft)?);
         }
         let path_and_query = draft.path_and_query()?;
+        if credentials.is_some() {
+            run.learn(self.redactor());
+        }
         if !draft.said.is_empty() {
             run.redactor = self.hidden.with(&run.redactor, &draft.said);
         }

@@ -20,13 +20,12 @@ mod sign;
 mod vectors;
 mod wire;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::Scheme;
 use crate::cache::Cache;
-use crate::config::{Allowed, Rules, Secret, Settings};
+use crate::config::{Allowed, Rules, Settings};
 use crate::error::{Kind, Result};
 use crate::redact::Redactor;
 use crate::request::Prepared;
@@ -80,7 +79,7 @@ pub struct Policy {
 /// The pipeline of one connector.
 pub struct Exchange {
     transport: Transport,
-    redactor: Arc<Redactor>,
+    known: hidden::Known,
     allowed: Allowed,
     jar: Option<Jar>,
     /// Makes the credentials of each request, where they are not always the same.
@@ -109,17 +108,13 @@ impl Exchange {
     ) -> Exchange {
         let jar = cookies.then(Jar::default);
         let token_settings = ask::settings(settings);
-        let (redactor, hidden) = (Arc::new(redactor), hidden::Last::default());
-        Exchange { transport, redactor, allowed, jar, scheme, token_settings, hidden }
+        let (known, hidden) = (hidden::Known::new(redactor), hidden::Last::default());
+        Exchange { transport, known, allowed, jar, scheme, token_settings, hidden }
     }
 
     /// The redactor of the connector's secrets, those included that it has learned.
-    pub fn redactor(&self) -> Cow<'_, Redactor> {
-        let learned = self.scheme.as_ref().map(|scheme| scheme.secrets()).unwrap_or_default();
-        if learned.is_empty() {
-            return Cow::Borrowed(&self.redactor);
-        }
-        Cow::Owned(self.redactor.with(learned.iter().map(Secret::expose)))
+    pub fn redactor(&self) -> Arc<Redactor> {
+        self.known.with(self.scheme.as_deref())
     }
 
     /// Carries a request out. The answer's body is whole, without content codings, and not looked at.
@@ -132,7 +127,7 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
         hooks: &Hooks,
     ) -> Result<Response> {
-        let run = Run::new(policy, prepared, cancel, hooks, &self.redactor);
+        let run = Run::new(policy, prepared, cancel, hooks, self.redactor());
         let hop = Hop::first(&policy.target, prepared)?;
         self.drive(run, hop, Exchange::accept, Run::done)
     }
@@ -145,7 +140,7 @@ impl Exchange {
         cancel: Option<&Arc<Token>>,
         hooks: &Hooks,
     ) -> Result<Opened> {
-        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, hooks, &self.redactor) };
+        let run = Run { streamed: true, ..Run::new(policy, prepared, cancel, hooks, self.redactor()) };
         let hop = Hop::first(&policy.target, prepared)?;
         self.drive(run, hop, Exchange::hand_on, |run, opened| opened.with_history(run))
     }
@@ -224,7 +219,7 @@ impl Exchange {
     /// The request that would be sent, as it may be shown.
     pub fn show(&self, policy: &Policy, prepared: &Prepared<'_>) -> Result<Shown> {
         let hooks = Hooks::default();
-        let mut run = Run { only_shown: true, ..Run::new(policy, prepared, None, &hooks, &self.redactor) };
+        let mut run = Run { only_shown: true, ..Run::new(policy, prepared, None, &hooks, self.redactor()) };
         let hop = Hop::first(&policy.target, prepared)?;
         let signed = self.sign(&mut run, &hop)?;
         Ok(Shown::of(&signed, &run.redactor))

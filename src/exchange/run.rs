@@ -34,7 +34,9 @@ pub(super) struct Run<'c> {
     pub tries: u32,
     /// What the next request has waited for.
     pub waited: Duration,
-    /// Knows the connector's secrets, and what this call's signer and cookies have added.
+    /// Knows the connector's secrets.
+    pub known: Arc<Redactor>,
+    /// Knows what this call's signer and cookies have added, too.
     pub redactor: Arc<Redactor>,
     /// Values of secrets at known places, decoded and however short: no other origin is asked for one of them.
     pub bound: Vec<Zeroizing<String>>,
@@ -48,7 +50,7 @@ impl<'c> Run<'c> {
         prepared: &'c Prepared<'c>,
         cancel: Option<&'c Arc<Token>>,
         hooks: &'c Hooks,
-        redactor: &Arc<Redactor>,
+        known: Arc<Redactor>,
     ) -> Run<'c> {
         let begun = Instant::now();
         Run {
@@ -65,9 +67,21 @@ impl<'c> Run<'c> {
             redirects: Vec::new(),
             tries: 1,
             waited: Duration::ZERO,
-            redactor: redactor.clone(),
+            redactor: known.clone(),
+            known,
             bound: Vec::new(),
             sent: Sent::No,
+        }
+    }
+
+    /// The connector knows more secrets by now, maybe.
+    pub fn learn(&mut self, known: Arc<Redactor>) {
+        if !Arc::ptr_eq(&known, &self.known) {
+            self.redactor = match Arc::ptr_eq(&self.redactor, &self.known) {
+                true => known.clone(),
+                false => Arc::new(self.redactor.and(&known)),
+            };
+            self.known = known;
         }
     }
 

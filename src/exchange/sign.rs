@@ -215,10 +215,10 @@ impl Draft<'_> {
     fn set(&mut self, name: &str, value: &str) -> Result<HeaderName> {
         let wrong = |what: &str, m: String| Error::argument(format!("{what}: {m}"));
         header_name(name).map_err(|m| wrong("name", m))?;
-        header_value(value).map_err(|m| wrong("value", m))?;
         let bad = |what: &str| wrong(what, "cannot be sent over HTTP".into());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("value"))?;
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| header_value(value).map_or_else(|m| wrong("value", m), |()| bad("value")))?;
         self.headers.try_insert(name.clone(), value).map_err(|_| bad("so many headers"))?;
         Ok(name)
     }
@@ -250,9 +250,7 @@ impl Draft<'_> {
         let fields = prepared.headers.iter().filter(|(name, _)| {
             prepared.secret_headers.iter().any(|secret| secret.eq_ignore_ascii_case(name))
         });
-        let in_fields = fields.flat_map(|(_, value)| {
-            [value.to_string(), value.rsplit(' ').next().unwrap_or_default().to_owned()]
-        });
+        let in_fields = fields.flat_map(|(_, value)| hidden::words(value)).map(str::to_owned);
         let added = self.said.iter().flat_map(|value| hidden::words(value)).map(str::to_owned);
         in_url.chain(in_fields).chain(added).filter(|v| !v.is_empty()).map(Zeroizing::new).collect()
     }
@@ -288,9 +286,6 @@ impl Signable for Draft<'_> {
     }
     fn set_query(&mut self, name: &str, value: &str) -> Result<()> {
         Draft::set_query(self, name, value)
-    }
-    fn hide(&mut self, secret: &str) {
-        self.said.push(Zeroizing::new(secret.to_owned()));
     }
 }
 

@@ -101,28 +101,23 @@ impl Oauth {
         Ok(Oauth { way, client, scope: keys.scope.clone(), store, desk, nonce: sources.nonce })
     }
 
-    /// The token for a request, its number, and what else nobody may see.
-    fn token(&self, ask: &dyn Ask) -> Result<(Secret, u64, Vec<Secret>)> {
+    /// The token for a request, and its number.
+    fn token(&self, ask: &dyn Ask) -> Result<(Secret, u64)> {
         let ready = |state: &State| {
             let held = state.ready(self.can_renew(state), Instant::now())?;
-            let others = state.secrets().filter(|secret| secret.expose() != held.token.expose());
-            Some((held.token.clone(), held.number, others.cloned().collect()))
+            Some((held.token.clone(), held.number))
         };
         self.store.settle(ask, true, ready, || match self.renew(ask) {
             // However long it lives: it was asked for, for this request.
-            Ok(held) => {
-                let others = self.store.lock().secrets().cloned().collect();
-                Ok((held.token, held.number, others))
-            }
+            Ok(held) => Ok((held.token, held.number)),
             Err(mut error) => {
-                let mut state = self.store.lock();
-                if error.kind() != Kind::Cancelled
-                    && state.token.as_ref().is_some_and(|h| h.lives(Instant::now()))
-                {
-                    state.later = Some(Instant::now() + PAUSE);
-                    if let Some(ready) = ready(&state) {
+                if error.kind() != Kind::Cancelled {
+                    self.put_off();
+                    // No lock is held when the host is told.
+                    let living = ready(&self.store.lock());
+                    if let Some(living) = living {
                         log::warn(format_args!("{}; the token is used until it ends", error.message));
-                        return Ok(ready);
+                        return Ok(living);
                     }
                 }
                 // The request itself never left.
@@ -130,6 +125,14 @@ impl Oauth {
                 Err(error)
             }
         })
+    }
+
+    /// Another token could not be had: one that lives is not renewed for a while.
+    fn put_off(&self) {
+        let (mut state, now) = (self.store.lock(), Instant::now());
+        if state.token.as_ref().is_some_and(|held| held.lives(now)) {
+            state.later = Some(now + PAUSE);
+        }
     }
 
     /// Is there something to ask for another token with?
@@ -239,16 +242,13 @@ fn filled(secret: &Option<Secret>) -> Option<Secret> {
 
 impl Scheme for Oauth {
     fn sign(&self, draft: &mut dyn Signable, ask: Option<&dyn Ask>) -> Result<u64> {
-        let (token, number, others) = match ask {
+        let (token, number) = match ask {
             Some(ask) => self.token(ask)?,
             // Nothing of it is shown.
-            None => (Secret::new("token"), 0, Vec::new()),
+            None => (Secret::new("token"), 0),
         };
         let value = Zeroizing::new(format!("Bearer {}", token.expose()));
         draft.set_header("Authorization", &value)?;
-        for secret in others.into_iter().chain(self.desk.secrets()) {
-            draft.hide(secret.expose());
-        }
         Ok(number)
     }
 
@@ -276,155 +276,14 @@ impl Scheme for Oauth {
         secrets
     }
 
+    fn learned(&self) -> u64 {
+        self.store.lock().count() + self.desk.count()
+    }
+
     fn sign_in(&self) -> Option<&dyn SignIn> {
         self.signs_in().then_some(self)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::thread;
-
-    use super::super::{Form, Repeat};
-    use super::*;
-    use crate::config::from_text;
-    use crate::response::Response;
-    use crate::transport::Token;
-
-    fn oauth() -> Oauth {
-        of(r#""type": "oauth2_refresh", "refresh_token": "r", "token": "living""#)
-    }
-
-    fn of(auth: &str) -> Oauth {
-        let text = &format!(
-            r#"{{"base_url": "https://a.example", "auth": {{"client_id": "c",
-            "token_url": "https://auth.example/t", {auth}}}}}"#
-        );
-        let config = from_text(text, &|_| None).unwrap();
-        let sources = Sources { now: SystemTime::now, nonce: String::new };
-        Oauth::new(&config, &config.keys.auth.oauth().unwrap(), sources).unwrap()
-    }
-
-    /// A token endpoint that refuses as soon as so many wait for it.
-    struct Refusing<'a> {
-        of: &'a Oauth,
-        waiting: usize,
-        asked: &'a AtomicUsize,
-    }
-
-    impl Ask for Refusing<'_> {
-        fn send(&self, _: &Place, _: Repeat, _: &dyn Fn() -> Result<Form>) -> Result<Response> {
-            self.asked.fetch_add(1, SeqCst);
-            while self.of.store.waiting() < self.waiting {
-                thread::yield_now();
-            }
-            Err(Error::new(Kind::Auth, "refused"))
-        }
-        fn store(&self, _: &[u8]) -> Result<()> {
-            Ok(())
-        }
-        fn excerpt(&self, text: &str, _: &[&str]) -> String {
-            text.into()
-        }
-        fn cancel(&self) -> Option<&Arc<Token>> {
-            None
-        }
-        fn deadline(&self) -> Option<Instant> {
-            None
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_that_of_all_who_wait() {
-        let (oauth, asked) = (oauth(), AtomicUsize::new(0));
-        oauth.store.age(true);
-        thread::scope(|scope| {
-            let all: Vec<_> = (0..10)
-                .map(|_| {
-                    scope.spawn(|| {
-                        oauth.token(&Refusing { of: &oauth, waiting: 9, asked: &asked }).unwrap_err()
-                    })
-                })
-                .collect();
-            all.into_iter().for_each(|t| assert_eq!(t.join().unwrap().kind(), Kind::Auth));
-        });
-        assert_eq!(asked.load(SeqCst), 1);
-        // Who comes later asks again.
-        oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked }).unwrap_err();
-        assert_eq!(asked.load(SeqCst), 2);
-    }
-
-    #[test]
-    fn a_token_whose_renewal_fails_is_used_until_it_ends_and_the_endpoint_is_asked_once_in_a_while() {
-        let (oauth, asked) = (oauth(), AtomicUsize::new(0));
-        let token = || oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked });
-        token().unwrap();
-        assert_eq!(asked.load(SeqCst), 0);
-        oauth.store.age(false);
-        (0..20).for_each(|_| assert_eq!(token().unwrap().0.expose(), "living"));
-        assert_eq!(asked.load(SeqCst), 1);
-        oauth.store.age(true);
-        assert_eq!(token().unwrap_err().message, "refused");
-        assert_eq!(asked.load(SeqCst), 2);
-    }
-
-    #[test]
-    fn a_token_that_cannot_be_renewed_is_used_until_it_ends() {
-        let (oauth, asked) = (
-            of(r#""type": "oauth2_pkce", "token": "living", "redirect_uri": "http://127.0.0.1/cb",
-                "authorization_url": "https://auth.example/a""#),
-            AtomicUsize::new(0),
-        );
-        let token = || oauth.token(&Refusing { of: &oauth, waiting: 0, asked: &asked });
-        oauth.store.age(false);
-        assert_eq!(token().unwrap().0.expose(), "living");
-        oauth.store.age(true);
-        assert!(token().unwrap_err().message.contains("apl_auth_begin"));
-        assert_eq!(asked.load(SeqCst), 0);
-    }
-
-    /// A token endpoint, while whose answer is on its way somebody signs in.
-    struct Overtaken<'a>(&'a Oauth);
-
-    impl Ask for Overtaken<'_> {
-        fn send(&self, _: &Place, _: Repeat, _: &dyn Fn() -> Result<Form>) -> Result<Response> {
-            let granted = answer::granted(br#"{"access_token": "of the new session"}"#).unwrap();
-            let mut state = self.0.store.lock();
-            state.session += 1;
-            let new = Some(Secret::new("new"));
-            self.0.store.keep(&mut state, granted, new, (Instant::now(), SystemTime::now()));
-            let late = br#"{"access_token": "of the old session", "refresh_token": "old"}"#;
-            Ok(Response::new(Default::default(), Default::default(), late.to_vec()))
-        }
-        fn store(&self, json: &[u8]) -> Result<()> {
-            assert!(json.windows(3).any(|w| w == b"new") && !json.windows(3).any(|w| w == b"old"));
-            Ok(())
-        }
-        fn excerpt(&self, text: &str, _: &[&str]) -> String {
-            text.into()
-        }
-        fn cancel(&self) -> Option<&Arc<Token>> {
-            None
-        }
-        fn deadline(&self) -> Option<Instant> {
-            None
-        }
-    }
-
-    #[test]
-    fn a_token_of_who_was_signed_in_before_does_not_take_the_place_of_the_new_one() {
-        let oauth = oauth();
-        oauth.store.age(true);
-        assert_eq!(oauth.token(&Overtaken(&oauth)).unwrap().0.expose(), "of the new session");
-        assert_eq!(oauth.store.lock().refresh_token.as_ref().unwrap().expose(), "new");
-    }
-
-    #[test]
-    fn nothing_of_it_is_printed() {
-        assert!(!format!("{:?}", oauth()).contains("auth.example/t"));
-    }
-}
+mod tests;

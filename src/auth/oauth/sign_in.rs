@@ -89,6 +89,11 @@ impl Desk {
         now.secrets.iter().chain(now.of_older.iter().flat_map(|(_, secrets)| secrets)).cloned().collect()
     }
 
+    /// How many were begun.
+    pub fn count(&self) -> u64 {
+        self.now.lock().count
+    }
+
     /// One is begun; the one before is no more. `further`: what nobody may see either.
     fn begin(&self, pending: Pending, further: Option<Secret>) {
         let mut now = self.now.lock();
@@ -339,7 +344,8 @@ impl Oauth {
             if let Some(Pending::Device(_, Some(polling))) = &mut turn.pending {
                 polling.came(came, denied.error.retry_after, Instant::now());
             }
-            log::debug(format_args!("auth: {}; it is asked again", denied.error.message));
+            let level = if came == Came::Trouble { log::info } else { log::debug };
+            level(format_args!("auth: {}; it is asked again", denied.error.message));
         }
     }
 }

@@ -88,6 +88,11 @@ impl State {
         self.token.as_ref().filter(|held| held.lives(now) && (held.is_good(now) || waits))
     }
 
+    /// How many tokens there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// All of it that nobody may see.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let token = self.token.as_ref().map(|held| &held.token);

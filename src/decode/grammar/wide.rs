@@ -2,11 +2,12 @@
 //!
 //! Nothing is decided token by token. The kinds of bytes are bits of a word, and a rule of the grammar is a line of
 //! arithmetic on such words: an addition carries a bit through a run of digits, or from a token to the next one. Only
-//! brackets are taken one by one. So a list of short tokens costs no mispredicted branches.
+//! brackets, words and escapes are taken one by one.
 #![allow(unsafe_code)]
 // Why: the wide instructions are for machines that have them, which is known only when it runs.
 
 use super::super::block::{Block, prefix_xor};
+use super::super::wide::escaped;
 
 /// Is it JSON, without a doubt? Depth has a lower limit here, and numbers have one.
 pub(super) fn passes(text: &[u8]) -> bool {
@@ -45,7 +46,11 @@ fn whole(text: &[u8]) -> Option<()> {
 
         let (mut quotes, backslashes) = (block.is(b'"'), block.is(b'\\'));
         if backslashes != 0 || is_escaped {
-            quotes &= !escaped(text, at, backslashes, &mut is_escaped)?;
+            let escaped = escaped(backslashes, &mut is_escaped);
+            if !are_escapes(text, at, escaped) {
+                return None;
+            }
+            quotes &= !escaped;
         }
         // From the first quote of a string to its last one, without that.
         let inside = prefix_xor(quotes) ^ in_string;
@@ -177,28 +182,19 @@ fn numbers(text: &[u8], at: usize, block: Block, mut plain: u64, starts: u64) ->
     Some(wrong)
 }
 
-/// The bytes that stand behind a backslash that is not escaped itself; None: there is one that may not. `carried`: the
-/// first byte does.
+/// May each of these bytes stand behind a backslash?
 #[cold]
 #[inline(never)]
-fn escaped(text: &[u8], at: usize, mut backslashes: u64, carried: &mut bool) -> Option<u64> {
-    let mut escaped = u64::from(std::mem::take(carried));
-    backslashes &= !escaped;
-    while backslashes != 0 {
-        let place = backslashes.trailing_zeros();
-        match &text[at + place as usize + 1..] {
-            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {}
-            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {}
-            _ => return None,
+fn are_escapes(text: &[u8], at: usize, mut escaped: u64) -> bool {
+    while escaped != 0 {
+        match text.get(at + escaped.trailing_zeros() as usize..) {
+            Some([b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {}
+            Some([b'u', a, b, c, d, ..]) if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {}
+            _ => return false,
         }
-        if place == 63 {
-            *carried = true;
-            break;
-        }
-        escaped |= 2 << place;
-        backslashes &= !(3 << place);
+        escaped &= escaped - 1;
     }
-    Some(escaped)
+    true
 }
 
 #[cfg(test)]
