@@ -47,6 +47,11 @@ fn a_request_is_explained_and_not_sent() {
     let told = explained(&api, "bad", None, None);
     assert_eq!((&told["method"], told.get("body")), (&json!("GET"), None));
     assert_fault(&api.explain("nowhere", None, None).unwrap_err(), UNKNOWN_ENDPOINT, "nowhere");
+    let few = Api::new(
+        r#"{"base_url": "http://127.0.0.1:9", "endpoints": {"orders": {"path": "/o"}, "users": {"path": "/u"}}}"#,
+    );
+    let fault = few.unwrap().explain("nowhere", None, None).unwrap_err();
+    assert_fault(&fault, UNKNOWN_ENDPOINT, "\"nowhere\"; it has orders, users");
     assert_fault(&api.explain("bad", "{", None).unwrap_err(), INVALID_ARGUMENT, "params");
     assert_fault(&api.explain("bad", None, r#"{"dat": 1}"#).unwrap_err(), INVALID_ARGUMENT, "dat");
     assert_eq!(server.connections(), 0);

@@ -19,7 +19,7 @@ pub struct Digest {
     sessions: Mutex<Sessions>,
 }
 
-/// So many origins are remembered; another one takes the place of who was asked longest ago.
+/// So many origins are remembered; another one takes the place of the one with the oldest challenge.
 const MOST: usize = 64;
 
 #[derive(Default)]
